@@ -1,0 +1,147 @@
+"""What a hook hands over: a name, the plugin API it was written for, a config type, and how to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from starship_core.model import Environment
+from starship_core.ports import (
+    Database,
+    FulfilPolicy,
+    FxProvider,
+    InventorySource,
+    Notifier,
+    VendorFulfiller,
+    WalletBackend,
+)
+
+PLUGIN_API = 1
+"""The plugin API this core speaks. A registration names it as a literal, so that it cannot agree by accident."""
+
+ConfigT = TypeVar("ConfigT")
+PortT = TypeVar("PortT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolbox:
+    """All that a plugin gets from the core when it is opened; it may gain fields, never lose them."""
+
+    instance: str
+    """The section's name in `starship.toml`, ours: `bamboo-eu`."""
+    environment: Environment
+    now: Callable[[], datetime]
+    """The clock: aware UTC. A plugin asks no other."""
+    log: Callable[..., None]
+    """`log("stock.rejected", row=7)`: an event with ids; never a payload, never a code."""
+    database: Database
+    data_dir: Path
+    """A folder of the deployment's own for files a plugin must keep."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration(Generic[ConfigT, PortT]):
+    """One plug of one kind. Declaring it imports nothing heavy and opens nothing."""
+
+    kind: ClassVar[str]
+    name: str
+    """What a deployer writes after `use =`."""
+    api: int
+    """The plugin API it was written for, as a literal: `api=1`."""
+    config: type[ConfigT]
+    """A msgspec Struct (`frozen=True, forbid_unknown_fields=True`): the section, typed."""
+    open: Callable[[ConfigT, Toolbox], AbstractAsyncContextManager[PortT]]
+    """Never touches the network; heavy imports happen here, not at the top of the module."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it says of itself beyond name and config, for `starship plugins`."""
+        return {}
+
+
+class SourceRegistration(Registration[ConfigT, InventorySource]):
+    """An inventory source."""
+
+    kind = "source"
+
+
+class Rate(NamedTuple):
+    """At most `calls` in any `seconds`."""
+
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRule:
+    """What a vendor accepts as our reference; it is derived from our ids and never truncated."""
+
+    form: Literal["guid", "uuid4", "text"] = "text"
+    longest: int = 32
+    alphabet: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorTraits:
+    """A vendor's facts; every default is the cautious one, and the conformance kit proves each claim."""
+
+    duplicates: Literal["unsafe", "rejects", "replays"] = "unsafe"
+    """What the same reference twice does."""
+    lookup: bool = False
+    """`find` exists and finds by our reference."""
+    settle_seconds: float = 60.0
+    buy_timeout: float = 60.0
+    delayed_codes: bool = False
+    partial: bool = False
+    max_units: int = 1
+    reference: ReferenceRule = field(default_factory=ReferenceRule)
+    currencies: frozenset[str] = frozenset()
+    rate_limits: Mapping[str, Rate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorRegistration(Registration[ConfigT, VendorFulfiller]):
+    """A vendor fulfiller and its traits."""
+
+    kind = "vendor"
+    traits: VendorTraits = field(default_factory=VendorTraits)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"traits": self.traits}
+
+
+class FxRegistration(Registration[ConfigT, FxProvider]):
+    """An exchange-rate provider."""
+
+    kind = "fx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalletRegistration(Registration[ConfigT, WalletBackend]):
+    """A wallet backend; `migrations` is the package of its Alembic scripts (`starship_x:migrations`)."""
+
+    kind = "wallet"
+    migrations: str | None = None
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"migrations": self.migrations}
+
+
+class NotifierRegistration(Registration[ConfigT, Notifier]):
+    """A notifier."""
+
+    kind = "notifier"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRegistration(Registration[ConfigT, FulfilPolicy]):
+    """A fulfilment policy; `names_products` says that its config lists the products it may allow."""
+
+    kind = "policy"
+    names_products: bool = False
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"names_products": self.names_products}
