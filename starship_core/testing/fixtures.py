@@ -1,0 +1,190 @@
+"""The fixtures of this workspace, loaded with `-p starship_core.testing.fixtures` (pyproject.toml).
+
+Servers are started by the first test that asks, and shared by all workers of one pytest run.
+`STARSHIP_TEST_DATABASE_URL` and `STARSHIP_TEST_REDIS_URL` choose others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from starship_core.testing.clock import ManualClock
+
+T = TypeVar("T")
+_FOLDER = pytest.StashKey[Path]()
+DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = getattr(config, "workerinput", {}).get("starship_folder")
+    config.stash[_FOLDER] = Path(given or tempfile.mkdtemp(prefix="starship-tests-"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["starship_folder"] = str(node.config.stash[_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    from starship_core.testing.servers import stop_postgresql  # noqa: PLC0415
+
+    stop_postgresql(config.stash[_FOLDER] / "postgresql")
+    shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def run_folder(pytestconfig: pytest.Config) -> Path:
+    """One folder for all workers of this run; its path is short enough for sockets."""
+    return pytestconfig.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def postgres_url(run_folder: Path) -> Iterator[str]:
+    """A PostgreSQL with durability on; the URL of a database to connect to, not to write in."""
+    if chosen := os.environ.get("STARSHIP_TEST_DATABASE_URL"):
+        yield chosen
+        return
+    from starship_core.testing.servers import postgresql  # noqa: PLC0415
+
+    with postgresql(run_folder / "postgresql") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str, run_folder: Path) -> str:
+    """The name of a migrated, empty database to copy; made once a run."""
+    name = f"template_{run_folder.name.replace('-', '_')}".lower()
+    with _alone(run_folder):
+        made = run_folder / "postgresql.template"
+        if not made.exists():
+            in_loop(_command(postgres_url, f'CREATE DATABASE "{name}"'))
+            in_loop(_migrate(_named(postgres_url, name), run_folder))
+            made.touch()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(run_folder: Path) -> Path:
+    """A migrated, empty database file to copy; made once a run."""
+    file = run_folder / "template.db"
+    with _alone(run_folder):
+        if not file.exists():
+            draft = file.with_suffix(".draft")
+            in_loop(_migrate(f"sqlite:///{draft}", run_folder))
+            draft.rename(file)
+    return file
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Every test that needs a database runs on both; override to have only one."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """A fresh, migrated, empty database of the test's own."""
+    if database_kind == "sqlite":
+        file = tmp_path / "starship.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex}"
+    in_loop(_command(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    yield _named(server, name)
+    in_loop(_command(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Any]:
+    """`database_url`, opened."""
+    from starship_core.database import opened  # noqa: PLC0415
+
+    async with opened(database_url, folder=tmp_path, connections=4) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def redis_of_worker(run_folder: Path) -> Iterator[str]:
+    """A real valkey for this worker; tests take `redis_url`."""
+    if chosen := os.environ.get("STARSHIP_TEST_REDIS_URL"):
+        yield chosen
+        return
+    from starship_core.testing.servers import redis_server  # noqa: PLC0415
+
+    with redis_server(run_folder / os.environ.get("PYTEST_XDIST_WORKER", "main")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_url(redis_of_worker: str) -> str:
+    """A real Redis, empty."""
+    import redis  # noqa: PLC0415
+
+    with redis.Redis.from_url(redis_of_worker) as client:
+        client.flushall()
+    return redis_of_worker
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """2027-01-01T00:00:00Z until the test moves it."""
+    return ManualClock()
+
+
+def in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end on a loop of its own, without touching the test's loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def _command(url: str, statement: str) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _migrate(url: str, folder: Path) -> None:
+    from starship_core import tables  # noqa: PLC0415
+    from starship_core.database import opened  # noqa: PLC0415
+
+    async with opened(url, folder=folder, connections=1) as database:
+        await database.run(lambda tx: tables.metadata.create_all(tx.connection))
+
+
+def _named(url: str, name: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back by closing
+        yield
