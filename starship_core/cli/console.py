@@ -1,0 +1,206 @@
+"""What every command shares: its options, whose hand it is, how it answers, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import msgspec
+import rich_click as click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from starship_core.errors import ConfigError, PluginError, StarshipError
+
+if TYPE_CHECKING:  # both are slow to import, and a command that needs neither should not wait
+    from starship_core.audit import By
+    from starship_core.config import Config
+    from starship_core.ship import Ship
+
+P = ParamSpec("P")
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One invocation of a command."""
+
+    config_path: Path
+    json: bool
+    request_id: str
+    operator: str | None = None
+    reason: str = ""
+
+    @property
+    def by(self) -> By:
+        """Whose hand it is; only a `@changing` command has one."""
+        from starship_core.audit import By
+
+        if self.operator is None:  # a programming error: @reading where @changing was meant
+            raise AssertionError("this command changes something; decorate it with @changing")
+        return By(actor=f"operator:{self.operator}", reason=self.reason, request_id=self.request_id)
+
+    def config(self) -> Config:
+        """Read and check the file. Raises ConfigError with every problem in it."""
+        from starship_core.config import load
+
+        return load(self.config_path)
+
+    def answer(self, document: Any, human: RenderableType | None = None) -> None:
+        """Print the answer, once: `document` as JSON with `--json`, otherwise `human`.
+
+        Structs, dataclasses, Decimals (as strings) and times can be encoded; a Secret cannot.
+        A plain string in `human` is printed as it is, without rich markup.
+        """
+        if self.json:
+            _print_json(document)
+        elif human is not None:
+            stdout().print(Text(human) if isinstance(human, str) else human, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing beside the answer, on stderr; not said with `--json`."""
+        if not self.json:
+            _stderr().print(Text(text), soft_wrap=True)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Advance]:
+        """A bar on stderr while a person watches, else nothing; call what it yields to advance."""
+        if self.json or not sys.stderr.isatty():
+            yield lambda _count: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), console=_stderr(), transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+
+
+def grid(*columns: str, rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
+    """A table whose cells are shown as they are, None as a dash."""
+    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=None)
+    for row in rows:
+        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    return table
+
+
+@asynccontextmanager
+async def deployed(call: Call) -> AsyncIterator[Ship]:
+    """The deployment, open for one command; its pool is the running server's, else degraded."""
+    from starship_core.embedded import redis_url
+    from starship_core.ship import Ship
+
+    config = call.config()
+    async with Ship.open(config, redis_url=redis_url(config)) as ship:
+        yield ship
+
+
+def reading(
+    function: Callable[Concatenate[Call, P], Awaitable[None] | None],
+) -> Callable[P, None]:
+    """For a command that changes nothing: adds `--config` and `--json`, passes the `Call` first."""
+    return _shared(_called(function))
+
+
+def changing(
+    function: Callable[Concatenate[Call, P], Awaitable[None] | None],
+) -> Callable[P, None]:
+    """For a command that changes something: as `reading`, and demands `--as` (`--reason` too)."""
+    as_option = click.option(
+        "--as",
+        "operator",
+        metavar="NAME",
+        envvar="STARSHIP_OPERATOR",
+        callback=_operator,
+        help="Who does this; goes into the audit. Or STARSHIP_OPERATOR.",
+    )
+    reason_option = click.option(
+        "--reason", metavar="TEXT", default="", help="Why; goes into the audit."
+    )
+    return as_option(reason_option(_shared(_called(function))))
+
+
+def _shared(function: Callable[P, None]) -> Callable[P, None]:
+    config_option = click.option(
+        "--config",
+        "config_path",
+        metavar="PATH",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="STARSHIP_CONFIG",
+        default="starship.toml",
+        show_default=True,
+        help="The configuration file. Or STARSHIP_CONFIG.",
+    )
+    json_option = click.option(
+        "--json", "as_json", is_flag=True, help="Answer with one JSON document on stdout."
+    )
+    return config_option(json_option(function))
+
+
+def _operator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    if not value:
+        raise click.UsageError(
+            "This changes something, and the audit wants to know who did it: "
+            "add --as NAME, or set STARSHIP_OPERATOR."
+        )
+    if len(value) > 64 or not value.isprintable() or any(c.isspace() for c in value):
+        raise click.UsageError("--as takes a name of at most 64 characters without blanks.")
+    return value
+
+
+def _called(
+    function: Callable[Concatenate[Call, P], Awaitable[None] | None],
+) -> Callable[P, None]:
+    @functools.wraps(function)
+    def run(*_: Any, config_path: Path, as_json: bool, **parameters: Any) -> None:
+        call = Call(
+            config_path=config_path,
+            json=as_json,
+            request_id=f"cli-{uuid.uuid4().hex}",
+            operator=parameters.pop("operator", None),
+            reason=parameters.pop("reason", ""),
+        )
+        try:
+            outcome = function(call, **parameters)  # type: ignore[call-arg]  # click passes by keyword
+            if inspect.isawaitable(outcome):
+                asyncio.run(_awaited(outcome))
+        except StarshipError as error:
+            _fail(call, error)
+
+    return run  # type: ignore[return-value]  # its keywords are the options just added
+
+
+async def _awaited(outcome: Awaitable[None]) -> None:
+    await outcome
+
+
+def _fail(call: Call, error: StarshipError) -> None:
+    """Say what was wrong; exit 2 when a file or a package has to be fixed first, else 1."""
+    problems = getattr(error, "problems", None) or [str(error)]
+    for problem in problems:
+        _stderr().print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
+    if call.json:
+        _print_json({"error": {"type": type(error).__name__, "problems": problems}})
+    sys.exit(2 if isinstance(error, (ConfigError, PluginError)) else 1)
+
+
+def stdout() -> Console:
+    """Where answers go. Made on each use: tests and pipes replace `sys.stdout`."""
+    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _stderr() -> Console:
+    return Console(file=sys.stderr, highlight=False)
+
+
+def _print_json(document: Any) -> None:
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    sys.stdout.write(text + "\n")
