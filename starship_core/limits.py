@@ -80,7 +80,7 @@ class Limits:
         self._grants: OrderedDict[str, _Grant] = OrderedDict()
 
     async def allow(self, key: str, limit_per_minute: int, *, cost: int = WHOLE) -> float | None:
-        """Spend `cost` tenths of a permit. None, or the seconds to wait when there are none left."""
+        """Spend `cost` tenths of a permit; None, or the seconds to wait when none are left."""
         grant = self._grants.get(key)
         if grant is not None and grant.spend(cost, self._seconds()):
             return None

@@ -1,0 +1,1 @@
+"""The client API over HTTP: the gate outside, Litestar within."""
