@@ -57,18 +57,19 @@ class Pool:
         """Orders go without suggestions: no Redis, or it failed and has not answered since."""
         return not self._server or self._failures >= FAILURES
 
-    async def suggest(self, wants: Sequence[tuple[Sku, int]]) -> list[list[int]]:
-        """Take up to so many voucher ids a want, first expired first, in one round trip.
+    async def suggest(self, wants: Sequence[tuple[Sku, int]]) -> list[tuple[Sku, int, int]]:
+        """Take up to so many a want, first expired first: (sku, voucher id, expiry in µs).
 
-        Never raises; empty lists when degraded. An id taken and not used should be put back;
-        if that is lost, the voucher is still found in SQL.
+        One round trip; never raises; nothing when degraded. An id taken and not used should be
+        put back; if that is lost, the voucher is still found in SQL.
         """
-        found: list[list[int]] = [[] for _ in wants]
-        asked = [i for i, (_, count) in enumerate(wants) if count > 0]
-        commands = [("ZPOPMIN", self._key(wants[i][0]), wants[i][1]) for i in asked]
-        for i, reply in zip(asked, await self._try(commands) or (), strict=False):
-            found[i] = _members(reply)
-        return found
+        asked = [(sku, count) for sku, count in wants if count > 0]
+        replies = await self._try([("ZPOPMIN", self._key(sku), n) for sku, n in asked])
+        return [
+            (sku, voucher_id, expires_at)
+            for (sku, _), reply in zip(asked, replies or (), strict=False)
+            for voucher_id, expires_at in _scored(reply)
+        ]
 
     async def put_back(self, entries: Sequence[tuple[Sku, int, int]]) -> None:
         """Return suggestions that were not used: (sku, voucher id, expiry in µs). Never raises."""
@@ -244,6 +245,18 @@ def _members(reply: Any) -> list[int]:
     if not isinstance(reply, list):
         return []
     return [int(id_) for id_ in reply[::2] if isinstance(id_, bytes) and id_.isdigit()]
+
+
+def _scored(reply: Any) -> list[tuple[int, int]]:
+    """(id, expiry in µs) of a flat `member, score, …` reply."""
+    if not isinstance(reply, list):
+        return []
+    pairs = zip(reply[::2], reply[1::2], strict=False)
+    return [
+        (int(id_), int(score) * 1_000_000)
+        for id_, score in pairs
+        if isinstance(id_, bytes) and id_.isdigit() and score.isdigit()
+    ]
 
 
 def _score(expires_at: int) -> int:
