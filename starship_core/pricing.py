@@ -22,6 +22,7 @@ LARGEST: Final = 10**17
 # far more digits than any product below has: a step that must round is a fault, not a rounding
 _EXACT: Final = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 _ROUNDING: Final = Context(prec=500, rounding=ROUND_HALF_UP, traps=[InvalidOperation, Overflow])
+_NOTHING: Final = Decimal(0)
 _ONE: Final = Decimal(1)
 _HUNDRED: Final = Decimal(100)
 _SCALE: Final = tuple(Decimal(1).scaleb(places) for places in range(-6, 7))
@@ -43,30 +44,25 @@ def cascade(  # noqa: PLR0913  # the inputs of a price are these six
     *,
     wallet_currency: str,
     conversion: Conversion | None,
-    discount: Decimal,
+    discount: Decimal | None,
     fees: PricingSection,
 ) -> Price:
     """Price `quantity` vouchers of `face` for a wallet. Percentages are validated on entry.
 
+    `discount` None: nobody set any (`discount_for`), so the deployment's is given.
+
     Raises InvalidInput for what comes to less than half a minor unit, or to more than can be kept.
     """
     multiply, divided = _EXACT.multiply, _EXACT.scaleb
-    exact = Decimal(face.minor * quantity)
-    surcharge = Decimal(0)
-    if face.currency == wallet_currency:
-        conversion = None
-    elif conversion is None:
-        raise TypeError(f"a price in {wallet_currency} for {face.currency} needs a conversion")
-    else:
-        scale = _SCALE[6 + digits(wallet_currency) - digits(face.currency)]
-        exact = multiply(multiply(exact, conversion.rate), scale)
-        surcharge = fees.conversion_percent
+    discount = fees.discount if discount is None else discount
+    used = None if face.currency == wallet_currency else conversion
+    exact = _converted(face, quantity, wallet_currency, used)
     discounted = divided(multiply(exact, _EXACT.subtract(_HUNDRED, discount)), -2)
     hundredth = divided(discounted, -2)
     handling = multiply(hundredth, fees.handling_percent)
     convenience = multiply(hundredth, fees.convenience_percent)
-    fx = multiply(hundredth, surcharge)
-    charged = _EXACT.add(_EXACT.add(handling, convenience), fx)
+    surcharge = _NOTHING if used is None else multiply(hundredth, fees.conversion_percent)
+    taxed = _EXACT.add(_EXACT.add(handling, convenience), surcharge)
     price = Price(
         currency=wallet_currency,
         non_discounted_total=_line(exact),
@@ -74,13 +70,26 @@ def cascade(  # noqa: PLR0913  # the inputs of a price are these six
         total_amount=_line(discounted),
         handling_fee=_line(handling),
         convenience_fee=_line(convenience),
-        conversion_fee=_line(fx),
-        tax=_line(divided(multiply(charged, fees.tax_percent), -2)),
-        forex_rate=None if conversion is None else format(conversion.rate, "f"),
-        forex_source=None if conversion is None else conversion.source,
-        forex_as_of=None if conversion is None else conversion.as_of,
+        conversion_fee=_line(surcharge),
+        tax=_line(divided(multiply(taxed, fees.tax_percent), -2)),
+        forex_rate=None if used is None else format(used.rate, "f"),
+        forex_source=None if used is None else used.source,
+        forex_as_of=None if used is None else used.as_of,
     )
     return _payable(price)
+
+
+def _converted(
+    face: Money, quantity: int, wallet_currency: str, conversion: Conversion | None
+) -> Decimal:
+    """The face value of all units, exact, in minor units of the wallet's currency."""
+    exact = Decimal(face.minor * quantity)
+    if conversion is None:
+        if face.currency != wallet_currency:
+            raise TypeError(f"{face.currency} to {wallet_currency} needs a conversion")
+        return exact
+    scale = _SCALE[6 + digits(wallet_currency) - digits(face.currency)]
+    return _EXACT.multiply(_EXACT.multiply(exact, conversion.rate), scale)
 
 
 def _line(exact: Decimal) -> int:
@@ -103,17 +112,15 @@ def discount_for(
     client_id: int,
     product: Product,
     denomination: Denomination,
-    *,
-    default: Decimal,
-) -> Decimal:
+) -> Decimal | None:
     """Percent: the client's own; only without one the denomination's, then the product's.
 
-    `default` is the deployment's (`[pricing] discount`), for when nobody set any. A discount of 0
-    that somebody set is a discount.
+    None: nobody set any, and the deployment's (`[pricing] discount`) is given. A 0 that somebody
+    set is a discount.
     """
     own = snapshot.client_discounts.get((client_id, product.id))
     if own is not None:
         return own
     if denomination.discount is not None:
         return denomination.discount
-    return default if product.discount is None else product.discount
+    return product.discount
