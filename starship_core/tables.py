@@ -242,9 +242,11 @@ items = Table(
     _int("ordinal"),
     _text("status"),
     _int("share"),
+    _int("refunded", 0),
     _maybe_int("settled_at"),
     PrimaryKeyConstraint("order_id", "ordinal"),
-    CheckConstraint("status IN ('PENDING', 'DELIVERED', 'CANCELLED', 'REFUNDED')", name="status"),
+    CheckConstraint("status IN ('PENDING', 'DELIVERED', 'CANCELLED')", name="status"),
+    CheckConstraint("refunded >= 0 AND refunded <= share", name="refunded"),
 )
 transactions = Table(
     "transactions",

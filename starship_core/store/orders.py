@@ -1,0 +1,122 @@
+"""Orders to rows and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from starship_core.clock import micros, moment
+from starship_core.database import RaceLost, json_rows
+from starship_core.model import Order, Price, Sku
+from starship_core.ports import Transaction
+
+_encode_price = msgspec.json.Encoder().encode
+_decode_price = msgspec.json.Decoder(Price).decode
+
+COLUMNS: Final = (
+    "id, client_id, idempotency_key, fingerprint, ref, product_id, product_name, currency, denomination, "
+    "quantity, wallet_id, amount_currency, charged, refunded, price, min_expiry, status, sub_status, "
+    "delivery_time, delivered_quantity, pending_items, from_cache, revision, email, mobile, customer_info, "
+    "metadata, placed_at, delivered_at"
+)
+
+_INSERT: Final = """
+INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name, currency,
+  denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status, sub_status,
+  delivery_time, delivered_quantity, pending_items, from_cache, email, mobile, customer_info, metadata,
+  placed_at, delivered_at, updated_at)
+SELECT cast(value->>0 AS bigint), value->>1, value->>2, value->>3, cast(value->>4 AS bigint), value->>5,
+  value->>6, cast(value->>7 AS bigint), cast(value->>8 AS bigint), cast(value->>9 AS bigint), value->>10,
+  cast(value->>11 AS bigint), value->>12, cast(value->>13 AS bigint), value->>14, value->>15, value->>16,
+  cast(value->>17 AS bigint), cast(value->>18 AS bigint), cast(value->>19 AS bigint), value->>20,
+  value->>21, value->>22, value->>23, cast(value->>24 AS bigint), cast(value->>25 AS bigint),
+  cast(value->>24 AS bigint)
+FROM json_each($1) WHERE true
+ON CONFLICT DO NOTHING
+RETURNING id, client_id, idempotency_key
+"""
+
+
+def insert_orders(tx: Transaction, orders: Sequence[Order]) -> list[Order]:
+    """The same orders with their ids. Raises RaceLost when another process took a key or ref meanwhile."""
+    rows = tx.execute(_INSERT, json_rows(_row(order) for order in orders))
+    if len(rows) != len(orders):
+        raise RaceLost
+    ids = {(client_id, key): order_id for order_id, client_id, key in rows}
+    return [
+        msgspec.structs.replace(order, id=ids[order.client_id, order.key]) for order in orders
+    ]
+
+
+def _row(order: Order) -> tuple[Any, ...]:
+    delivered_at = None if order.delivered_at is None else micros(order.delivered_at)
+    return (
+        order.client_id, order.key, order.fingerprint, order.ref, order.sku.product_id,
+        order.product_name, order.sku.currency, order.sku.denomination, order.quantity,
+        order.wallet_id, order.price.currency, order.price.total_payable,
+        _encode_price(order.price).decode(), micros(order.min_expiry), order.status,
+        order.sub_status, order.delivery_time, order.delivered_quantity, order.pending_items,
+        order.from_cache, order.email, order.mobile, order.customer_info, order.metadata,
+        micros(order.placed_at), delivered_at,
+    )  # fmt: skip
+
+
+def order_of(row: Sequence[Any]) -> Order:
+    """From a row of `COLUMNS`."""
+    (
+        order_id, client_id, key, fingerprint, ref, product_id, product_name, currency, denomination,
+        quantity, wallet_id, _amount_currency, _charged, refunded, price, min_expiry, status,
+        sub_status, delivery_time, delivered_quantity, pending_items, from_cache, revision, email,
+        mobile, customer_info, metadata, placed_at, delivered_at,
+    ) = row  # fmt: skip
+    return Order(
+        id=order_id, client_id=client_id, key=key, fingerprint=fingerprint, ref=ref,
+        sku=Sku(product_id, denomination, currency), product_name=product_name, quantity=quantity,
+        wallet_id=wallet_id, account=account_of(wallet_id), price=_decode_price(price),
+        min_expiry=moment(min_expiry), status=status, sub_status=sub_status,
+        delivery_time=delivery_time, refunded=refunded, delivered_quantity=delivered_quantity,
+        pending_items=pending_items, from_cache=from_cache, revision=revision, email=email,
+        mobile=mobile, customer_info=customer_info, metadata=metadata, placed_at=moment(placed_at),
+        delivered_at=None if delivered_at is None else moment(delivered_at),
+    )  # fmt: skip
+
+
+def account_of(wallet_id: int) -> str:
+    """The wallet backend's name for the core's wallet."""
+    return f"wallet:{wallet_id}"
+
+
+def debit_key(order_id: int) -> str:
+    """The ledger entry that pays for the order: derived from our id, never from time or chance."""
+    return f"order:{order_id}:debit"
+
+
+_BY_ID: Final = f"SELECT {COLUMNS} FROM orders WHERE id = $1"
+_BY_REF: Final = f"SELECT {COLUMNS} FROM orders WHERE client_id = $1 AND ref = $2"
+_BY_KEY: Final = "SELECT id, fingerprint FROM orders WHERE client_id = $1 AND idempotency_key = $2"
+_DEBIT: Final = "SELECT id FROM transactions WHERE key = $1"
+
+
+def find_order(tx: Transaction, order_id: int) -> Order | None:
+    """The order as it stands."""
+    rows = tx.execute(_BY_ID, order_id)
+    return order_of(rows[0]) if rows else None
+
+
+def find_by_ref(tx: Transaction, client_id: int, ref: str) -> Order | None:
+    """The client's order of that reference."""
+    rows = tx.execute(_BY_REF, client_id, ref)
+    return order_of(rows[0]) if rows else None
+
+
+def find_by_key(tx: Transaction, client_id: int, key: str) -> tuple[int, str] | None:
+    """(order id, fingerprint) of the order that holds this idempotency key."""
+    rows = tx.execute(_BY_KEY, client_id, key)
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def debit_transaction(tx: Transaction, order_id: int) -> int:
+    """The id of the transaction that the API shows for the order's debit."""
+    return int(tx.execute(_DEBIT, debit_key(order_id))[0][0])

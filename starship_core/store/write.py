@@ -1,0 +1,166 @@
+"""Write what a batch decided: set-based, only what succeeded, nothing for an order that was not inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from starship_core.clock import micros
+from starship_core.database import RaceLost, json_rows
+from starship_core.model import Entry, Order, share
+from starship_core.ports import Transaction, WalletBackend
+from starship_core.store.claim import Unit
+from starship_core.store.events import announce, placed_events
+from starship_core.store.orders import debit_key, insert_orders
+
+
+class Placed(NamedTuple):
+    """An order that is written, or will be: delivered when it has units, else parked."""
+
+    order: Order
+    units: tuple[Unit, ...] = ()
+
+
+_ITEMS: Final = """
+INSERT INTO items (order_id, ordinal, status, share, settled_at)
+SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, cast(value->>3 AS bigint),
+  cast(value->>4 AS bigint)
+FROM json_each($1)
+"""
+_ASSIGN: Final = """
+UPDATE vouchers SET state = 'assigned', order_id = cast(value->>1 AS bigint),
+  ordinal = cast(value->>2 AS bigint), updated_at = cast(value->>3 AS bigint)
+FROM json_each($1)
+WHERE id = cast(value->>0 AS bigint) AND state = 'pooled'
+RETURNING id
+"""
+_TRANSACTIONS: Final = """
+INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
+  source_currency, destination_currency, forex_rate, forex_source, forex_as_of, conversion_charges,
+  balance_after, remarks, created_at)
+SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, value->>3,
+  cast(value->>4 AS bigint), value->>5, value->>6, value->>7, value->>8, value->>9,
+  cast(value->>10 AS bigint), cast(value->>11 AS bigint), cast(value->>12 AS bigint), value->>13,
+  cast(value->>14 AS bigint)
+FROM json_each($1) WHERE true
+RETURNING id, key
+"""
+_REVEALS: Final = """
+INSERT INTO audit (at, actor, action, subject, request_id)
+SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM json_each($1)
+"""
+
+
+def write_placed(
+    tx: Transaction, placed: Sequence[Placed], wallet: WalletBackend
+) -> list[Placed]:
+    """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with their ids."""
+    if not placed:
+        return []
+    orders = insert_orders(tx, [each.order for each in placed])
+    written = [Placed(order, each.units) for order, each in zip(orders, placed, strict=True)]
+    insert_items(tx, (row for each in written for row in _items_of(each)))
+    assign(tx, [row for each in written for row in _assignments_of(each)])
+    written = _charge(tx, written, wallet)
+    announce(tx, (event for each in written for event in placed_events(each.order)))
+    record_reveals(tx, [each.order for each in written if each.units])
+    return written
+
+
+def _items_of(placed: Placed) -> Iterable[tuple[Any, ...]]:
+    order = placed.order
+    if order.bulk:  # created by the first retry or approval
+        return
+    settled = micros(order.placed_at) if placed.units else None
+    status = "DELIVERED" if placed.units else "PENDING"
+    for ordinal in range(1, order.quantity + 1):
+        part = share(order.price.total_payable, ordinal, order.quantity)
+        yield order.id, ordinal, status, part, settled
+
+
+def insert_items(tx: Transaction, rows: Iterable[tuple[Any, ...]]) -> None:
+    """(order id, ordinal, status, share, settled at) each."""
+    if listed := list(rows):
+        tx.execute(_ITEMS, json_rows(listed))
+
+
+def _assignments_of(placed: Placed) -> Iterable[tuple[int, int, int, int]]:
+    at = micros(placed.order.placed_at)
+    for ordinal, unit in enumerate(placed.units, 1):
+        yield unit.id, placed.order.id, ordinal, at
+
+
+def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
+    """(voucher id, order id, ordinal, at) each: rows that this transaction has locked as pooled."""
+    if rows and len(tx.execute(_ASSIGN, json_rows(rows))) != len(rows):
+        raise RaceLost  # cannot happen under the claim's locks; if it does, nothing of it may stay
+
+
+def _charge(
+    tx: Transaction, written: Sequence[Placed], wallet: WalletBackend
+) -> list[Placed]:
+    balances = wallet.post(tx, [_debit(each.order) for each in written])
+    rows = [
+        transaction_row(each.order, key=debit_key(each.order.id), kind="DEBIT",
+                        minor=each.order.price.total_payable, balance_after=balance,
+                        at=micros(each.order.placed_at))
+        for each, balance in zip(written, balances, strict=True)
+    ]  # fmt: skip
+    ids = insert_transactions(tx, rows)
+    return [
+        Placed(
+            msgspec.structs.replace(each.order, transaction_id=ids[debit_key(each.order.id)]),
+            each.units,
+        )
+        for each in written
+    ]
+
+
+def _debit(order: Order) -> Entry:
+    return Entry(
+        key=debit_key(order.id),
+        account=order.account,
+        minor=-order.price.total_payable,
+        currency=order.price.currency,
+        kind="debit",
+        at=order.placed_at,
+    )
+
+
+def transaction_row(  # noqa: PLR0913  # a transaction has these facts
+    order: Order, *, key: str, kind: str, minor: int, balance_after: int, at: int, remarks: str = ""
+) -> tuple[Any, ...]:
+    """A row of `insert_transactions` that belongs to an order."""
+    price = order.price
+    converted = price.forex_rate is not None
+    as_of = micros(price.forex_as_of) if price.forex_as_of else None
+    return (
+        order.wallet_id, order.id, key, kind, minor, price.currency,
+        order.sku.currency if converted else None, price.currency if converted else None,
+        price.forex_rate, price.forex_source, as_of, price.conversion_fee if converted else None,
+        balance_after, remarks, at,
+    )  # fmt: skip
+
+
+def insert_transactions(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """What the API's transaction list shows; returns key → id."""
+    return {key: row_id for row_id, key in tx.execute(_TRANSACTIONS, json_rows(rows))}
+
+
+def record_reveals(tx: Transaction, orders: Sequence[Order]) -> None:
+    """One audit row for every order whose codes are about to be shown."""
+    if orders:
+        tx.execute(
+            _REVEALS,
+            json_rows(
+                (
+                    micros(order.placed_at),
+                    f"credential:{order.credential_id}",
+                    f"order:{order.id}",
+                    order.request_id,
+                )
+                for order in orders
+            ),
+        )

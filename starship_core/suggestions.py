@@ -1,0 +1,37 @@
+"""Voucher ids that Redis suggests to a transaction, and their way back when they are not used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from starship_core.model import Sku
+from starship_core.pool import Pool
+
+
+class Hints:
+    """What was popped; until `keep` says otherwise all of it goes back."""
+
+    def __init__(self, popped: Iterable[tuple[Sku, int, int]]) -> None:
+        self._popped = {entry[1]: entry for entry in popped}
+        self.ids = frozenset(self._popped)
+
+    def keep(self, live: frozenset[int], used: frozenset[int]) -> None:
+        """Call once it is true: assigned ids stay out, and so do stale ones; nobody is offered them again."""
+        self._popped = {i: e for i, e in self._popped.items() if i in live and i not in used}
+
+    @property
+    def unused(self) -> Sequence[tuple[Sku, int, int]]:
+        """(sku, voucher id, expiry) each."""
+        return list(self._popped.values())
+
+
+@asynccontextmanager
+async def suggestions(pool: Pool, wanted: Mapping[Sku, int]) -> AsyncIterator[Hints]:
+    """Pop up to that many ids a sku; put back what is not kept, on every way out."""
+    hints = Hints(await pool.suggest(list(wanted.items())) if wanted else ())
+    try:
+        yield hints
+    finally:
+        if hints.unused:
+            await pool.put_back(hints.unused)
