@@ -1,18 +1,43 @@
-"""`starship.toml` + `{env=…}`/`{file=…}` → typed Structs. Every problem is reported, none is guessed away."""
+"""The sections of `starship.toml`, and `load`: every problem is reported, none is guessed away."""
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field, structs
 
+from starship_core.config_file import Place, Reader, suggestion
+from starship_core.errors import ConfigError
 from starship_core.model import Environment
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """Root of every section of the core: a misspelt field is refused by name."""
+    """Root of every section of the core: a misspelt field is refused by name.
+
+    Prints without the passwords of its URLs.
+    """
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        values = ((info.name, getattr(self, info.name)) for info in structs.fields(self))
+        return [
+            (name, _PASSWORD.sub(r"\1:•••@", value) if isinstance(value, str) else value)
+            for name, value in values
+        ]
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({inner})"
 
 
 class DeploymentSection(Section, frozen=True):
@@ -27,7 +52,7 @@ class DatabaseSection(Section, frozen=True):
 
     url: str = "sqlite:///starship.db"
     """`sqlite:///file` (relative to the configuration's folder) or `postgresql://user@host/name`."""
-    connections: int = 10
+    connections: Count = 10
     """At most this many per process (PostgreSQL), or reader threads (SQLite)."""
 
 
@@ -42,18 +67,28 @@ class ServerSection(Section, frozen=True):
     """`[server]`"""
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
+    """0: any free one; it is printed at the start."""
     trusted_proxies: list[str] = field(default_factory=list)
     """Addresses or CIDRs whose X-Forwarded-For is believed, from the right."""
     require_signatures: bool | None = None
     """For new credentials; left out: yes in a live deployment, no in a test one."""
+
+    def __post_init__(self) -> None:
+        for text in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise ValueError(
+                    f"trusted_proxies: {text} is neither an address nor a network (10.0.0.0/8)"
+                ) from None
 
 
 class VaultSection(Section, frozen=True):
     """`[vault]`"""
 
     keys: str = "keys"
-    """Folder of key files (mode 0600), apart from the database; relative to the configuration's folder."""
+    """Folder of key files (mode 0600), apart from the database; relative to the file."""
 
 
 class PluginsSection(Section, frozen=True):
@@ -74,17 +109,23 @@ class PricingSection(Section, frozen=True):
     """The FX surcharge; only where currencies differ."""
     tax_percent: Decimal = Decimal(0)
     """On the fees."""
-    fx_max_age_hours: int = 48
+    fx_max_age_hours: Count = 48
     """Rates older than this are not priced with."""
-    quote_seconds: int = 300
+    quote_seconds: Count = 300
+
+    def __post_init__(self) -> None:
+        for info in structs.fields(self):
+            value = getattr(self, info.name)
+            if isinstance(value, Decimal) and not 0 <= value <= 100:
+                raise ValueError(f"{info.name}: {value} is not a percentage between 0 and 100")
 
 
 class LimitsSection(Section, frozen=True):
     """`[limits]`: calls a minute, per client unless said otherwise."""
 
-    orders: int = 6000
-    reads: int = 12000
-    failed_authentications: int = 30
+    orders: Count = 6000
+    reads: Count = 12000
+    failed_authentications: Count = 30
     """Per address and key."""
 
 
@@ -96,7 +137,7 @@ class RetrySection(Section, frozen=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """The whole file, resolved. Plugin sections stay raw until their registration's own type reads them."""
+    """The whole file, resolved. Plugin sections stay raw until their registration reads them."""
 
     path: Path
     """Of the file; its folder is what relative paths are relative to."""
@@ -121,3 +162,65 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def folder(self) -> Path:
         return self.path.parent
+
+    @property
+    def live(self) -> bool:
+        return self.deployment.environment == "live"
+
+
+NAMED: Final = ("sources", "vendors", "notifiers", "policies")
+"""Sections of sections: `[vendors.bamboo-eu]`."""
+SINGLE: Final = ("wallet", "fx")
+"""Plugin sections of which there is one."""
+AUTO_RETRY_OFF: Final = "DISABLE_AUTO_ORDER_RETRY"
+_TRUTH: Final = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read, resolve and check the file. Raises ConfigError with everything that is wrong in it."""
+    reader = Reader(path=path, environ=os.environ if environ is None else environ)
+    document = reader.document(named=NAMED)
+    known = {info.name: info.type for info in structs.fields(Config) if info.name != "path"}
+    read: dict[str, Any] = {}
+    problems = reader.problems
+    for name, table in document.items():
+        if name not in known:
+            text = f"there is no such section{suggestion(name, known)}"
+            problems.append(f"{path}: [{name}]: {text}")
+        elif not isinstance(table, dict):
+            problems.append(f"{path}: [{name}]: must be a section, with fields below it")
+        elif name in NAMED + SINGLE:
+            read[name] = table
+            problems += _not_tables(path, name, table)
+        else:
+            read[name], wrong = Place(file=path, section=name).fit(table, known[name])
+            problems += wrong
+    auto, wrong = _auto_retry(reader.environ)
+    problems += wrong
+    if problems:
+        raise ConfigError(problems)
+    if auto is not None:
+        read["retry"] = structs.replace(read.get("retry", RetrySection()), auto=auto)
+    return Config(path=path.absolute(), **read)
+
+
+def _not_tables(path: Path, name: str, table: dict[str, Any]) -> list[str]:
+    return [
+        f"{path}: [{name}] {key}: must be a section of its own, [{name}.{key}]"
+        for key, value in table.items()
+        if name in NAMED and not isinstance(value, dict)
+    ]
+
+
+def _auto_retry(environ: Mapping[str, str]) -> tuple[bool | None, list[str]]:
+    """What the environment says of `[retry] auto`; None: nothing."""
+    text = environ.get(AUTO_RETRY_OFF, "")
+    if not text:
+        return None, []
+    off = _TRUTH.get(text.lower())
+    if off is None:
+        return None, [f"environment: {AUTO_RETRY_OFF}: {text} is neither true nor false"]
+    return not off, []
