@@ -7,6 +7,7 @@ connection per process (measured: 2,487 transactions a second against 882 with m
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -117,6 +118,8 @@ def translate(error: Exception) -> Exception:
         return Unavailable("the same key is being used by another request", retry_after=1)
     if isinstance(error, (OSError, asyncio.TimeoutError, PoolTimeout, InterfaceError)):
         return Unavailable("the database cannot be reached", retry_after=2)
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return error  # a wrong statement, which the driver reports like a busy database
     if isinstance(error, OperationalError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     ):

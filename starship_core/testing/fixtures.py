@@ -14,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,11 +106,20 @@ def database_url(
         yield f"sqlite:///{file}"
         return
     server = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex}"
-    in_loop(_command(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    yield _named(server, name)
-    in_loop(_command(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+    with _created(server, request.getfixturevalue("postgres_template")) as url:
+        yield url
+
+
+@pytest.fixture
+def bare_database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """A database without a single table."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bare.db'}"
+        return
+    with _created(request.getfixturevalue("postgres_url"), "template1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -159,6 +169,16 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
         loop.close()
 
 
+@contextmanager
+def _created(server: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    in_loop(_command(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    try:
+        yield _named(server, name)
+    finally:
+        in_loop(_command(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
 async def _command(url: str, statement: str) -> None:
     import asyncpg  # noqa: PLC0415
 
@@ -170,11 +190,19 @@ async def _command(url: str, statement: str) -> None:
 
 
 async def _migrate(url: str, folder: Path) -> None:
-    from starship_core import tables  # noqa: PLC0415
+    from starship_core import schema  # noqa: PLC0415
     from starship_core.database import opened  # noqa: PLC0415
 
     async with opened(url, folder=folder, connections=1) as database:
-        await database.run(lambda tx: tables.metadata.create_all(tx.connection))
+        await schema.upgrade(database, installed_migrations())
+
+
+def installed_migrations() -> list[str]:
+    """`package:migrations` of every installed plugin that has tables of its own."""
+    from starship_core import schema  # noqa: PLC0415
+
+    modules = {entry.module for entry in entry_points(group="starship")}
+    return [where for name in sorted(modules) if schema.scripts(where := f"{name}:migrations")]
 
 
 def _named(url: str, name: str) -> str:

@@ -1,0 +1,396 @@
+"""starship_core, revision 0001: baseline."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("before", sa.Text(), nullable=True),
+        sa.Column("after", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index("ix_audit_subject", "audit", ["subject", "id"], unique=False)
+    op.create_table(
+        "categories",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("parent_id", BigInt, nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("icon", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["parent_id"], ["categories.id"], name=op.f("fk_categories_parent_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_categories")),
+        sa.UniqueConstraint("slug", name=op.f("uq_categories_slug")),
+    )
+    op.create_table(
+        "clients",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("bulk_limit", BigInt, server_default="10000", nullable=False),
+        sa.Column("min_validity_days", BigInt, server_default="0", nullable=False),
+        sa.Column("default_wallet_id", BigInt, nullable=True),
+        sa.Column("orders_per_minute", BigInt, nullable=True),
+        sa.Column("reads_per_minute", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clients")),
+        sa.UniqueConstraint("name", name=op.f("uq_clients_name")),
+    )
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", BigInt, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
+    )
+    op.create_table(
+        "countries",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("currency_code", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_countries")),
+        sa.UniqueConstraint("code", name=op.f("uq_countries_code")),
+    )
+    op.create_table(
+        "currencies",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("decimal_places", BigInt, nullable=False),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_currencies")),
+        sa.UniqueConstraint("code", name=op.f("uq_currencies_code")),
+    )
+    op.create_table(
+        "fx_tables",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("base", sa.Text(), nullable=False),
+        sa.Column("rates", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("as_of", BigInt, nullable=False),
+        sa.Column("fetched_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fx_tables")),
+        sa.UniqueConstraint("base", "source", "as_of", name=op.f("uq_fx_tables_base_source_as_of")),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("voucher_id", BigInt, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
+        sa.UniqueConstraint("origin", name=op.f("uq_quarantine_origin")),
+    )
+    op.create_table(
+        "credentials",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("api_key", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.Text(), nullable=False),
+        sa.Column("signing_sealed", sa.Text(), nullable=False),
+        sa.Column("older_secret_hash", sa.Text(), nullable=True),
+        sa.Column("older_secret_until", BigInt, nullable=True),
+        sa.Column("older_signing_sealed", sa.Text(), nullable=True),
+        sa.Column("older_signing_until", BigInt, nullable=True),
+        sa.Column("allowlist", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("signature_required", BigInt, server_default="1", nullable=False),
+        sa.Column("revoked_at", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["clients.id"], name=op.f("fk_credentials_client_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credentials")),
+        sa.UniqueConstraint("api_key", name=op.f("uq_credentials_api_key")),
+    )
+    op.create_table(
+        "products",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("brand", sa.Text(), nullable=True),
+        sa.Column("category_id", BigInt, nullable=False),
+        sa.Column("subcategory_id", BigInt, nullable=True),
+        sa.Column("country_id", BigInt, nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("terms", sa.Text(), server_default="", nullable=False),
+        sa.Column("image_url", sa.Text(), nullable=True),
+        sa.Column("delivery_type", sa.Text(), server_default="code", nullable=False),
+        sa.Column("validity", sa.Text(), nullable=True),
+        sa.Column("vendors", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("discount", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["category_id"], ["categories.id"], name=op.f("fk_products_category_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["country_id"], ["countries.id"], name=op.f("fk_products_country_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["subcategory_id"], ["categories.id"], name=op.f("fk_products_subcategory_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_products")),
+        sa.UniqueConstraint("code", name=op.f("uq_products_code")),
+    )
+    op.create_table(
+        "wallets",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), server_default="PREPAID", nullable=False),
+        sa.Column("credit_limit", BigInt, server_default="0", nullable=False),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_wallets_client_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_wallets")),
+        sa.UniqueConstraint("account", name=op.f("uq_wallets_account")),
+        sa.UniqueConstraint("client_id", "currency", name=op.f("uq_wallets_client_id_currency")),
+    )
+    op.create_table(
+        "client_discounts",
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("discount", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["clients.id"], name=op.f("fk_client_discounts_client_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_client_discounts_product_id")
+        ),
+        sa.PrimaryKeyConstraint("client_id", "product_id", name=op.f("pk_client_discounts")),
+    )
+    op.create_table(
+        "denominations",
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("min_value", BigInt, nullable=False),
+        sa.Column("max_value", BigInt, nullable=False),
+        sa.Column("discount", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "min_value > 0 AND max_value >= min_value", name=op.f("ck_denominations_range")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_denominations_product_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "product_id", "min_value", "max_value", name=op.f("pk_denominations")
+        ),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("product_name", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("quantity", BigInt, nullable=False),
+        sa.Column("wallet_id", BigInt, nullable=False),
+        sa.Column("amount_currency", sa.Text(), nullable=False),
+        sa.Column("charged", BigInt, nullable=False),
+        sa.Column("refunded", BigInt, server_default="0", nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("min_expiry", BigInt, nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("sub_status", sa.Text(), nullable=True),
+        sa.Column("delivery_time", sa.Text(), nullable=False),
+        sa.Column("delivered_quantity", BigInt, server_default="0", nullable=False),
+        sa.Column("pending_items", BigInt, server_default="0", nullable=False),
+        sa.Column("from_cache", BigInt, server_default="0", nullable=False),
+        sa.Column("revision", BigInt, server_default="1", nullable=False),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("mobile", sa.Text(), nullable=True),
+        sa.Column("customer_info", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("placed_at", BigInt, nullable=False),
+        sa.Column("delivered_at", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_orders_quantity")),
+        sa.CheckConstraint(
+            "refunded >= 0 AND refunded <= charged", name=op.f("ck_orders_refunded")
+        ),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_orders_client_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_orders_product_id")),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name=op.f("fk_orders_wallet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+        sa.UniqueConstraint(
+            "client_id", "idempotency_key", name=op.f("uq_orders_client_id_idempotency_key")
+        ),
+        sa.UniqueConstraint("client_id", "ref", name=op.f("uq_orders_client_id_ref")),
+    )
+    op.create_index(
+        "ix_orders_client_placed", "orders", ["client_id", "placed_at", "id"], unique=False
+    )
+    op.create_index(
+        "ix_orders_waiting",
+        "orders",
+        ["placed_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
+        sqlite_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
+    )
+    op.create_table(
+        "items",
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("ordinal", BigInt, nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("share", BigInt, nullable=False),
+        sa.Column("refunded", BigInt, server_default="0", nullable=False),
+        sa.Column("settled_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'DELIVERED', 'CANCELLED')", name=op.f("ck_items_status")
+        ),
+        sa.CheckConstraint("refunded >= 0 AND refunded <= share", name=op.f("ck_items_refunded")),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_items_order_id")),
+        sa.PrimaryKeyConstraint("order_id", "ordinal", name=op.f("pk_items")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("revision", BigInt, nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("position", BigInt, nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_outbox_order_id")),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_outbox")),
+    )
+    op.create_index("ix_outbox_order", "outbox", ["order_id"], unique=False)
+    op.create_index(
+        "ix_outbox_unrelayed",
+        "outbox",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("position IS NULL"),
+        sqlite_where=sa.text("position IS NULL"),
+    )
+    op.create_table(
+        "transactions",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("wallet_id", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("transaction_type", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), server_default="COMPLETED", nullable=False),
+        sa.Column("amount", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("source_currency", sa.Text(), nullable=True),
+        sa.Column("destination_currency", sa.Text(), nullable=True),
+        sa.Column("forex_rate", sa.Text(), nullable=True),
+        sa.Column("forex_source", sa.Text(), nullable=True),
+        sa.Column("forex_as_of", BigInt, nullable=True),
+        sa.Column("conversion_charges", BigInt, nullable=True),
+        sa.Column("balance_after", BigInt, nullable=False),
+        sa.Column("remarks", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_transactions_order_id")),
+        sa.ForeignKeyConstraint(
+            ["wallet_id"], ["wallets.id"], name=op.f("fk_transactions_wallet_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_transactions")),
+        sa.UniqueConstraint("key", name=op.f("uq_transactions_key")),
+    )
+    op.create_index("ix_transactions_order", "transactions", ["order_id"], unique=False)
+    op.create_index("ix_transactions_wallet", "transactions", ["wallet_id", "id"], unique=False)
+    op.create_table(
+        "vouchers",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state_reason", sa.Text(), nullable=True),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("voucher_reference_number", sa.Text(), nullable=True),
+        sa.Column("expires_at", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("ordinal", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(state = 'assigned') <= (order_id IS NOT NULL)", name=op.f("ck_vouchers_assigned")
+        ),
+        sa.CheckConstraint(
+            "state IN ('received', 'pooled', 'assigned', 'blocked', 'expired', 'quarantined')",
+            name=op.f("ck_vouchers_state"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["order_id", "ordinal"],
+            ["items.order_id", "items.ordinal"],
+            name=op.f("fk_vouchers_order_id_ordinal"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_vouchers_product_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vouchers")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_vouchers_fingerprint")),
+        sa.UniqueConstraint("origin", name=op.f("uq_vouchers_origin")),
+    )
+    op.create_index("ix_vouchers_key", "vouchers", ["key_id", "id"], unique=False)
+    op.create_index("ix_vouchers_order", "vouchers", ["order_id"], unique=False)
+    op.create_index(
+        "ix_vouchers_pooled",
+        "vouchers",
+        ["product_id", "denomination", "currency", "expires_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pooled'"),
+        sqlite_where=sa.text("state = 'pooled'"),
+    )
+    op.create_index(
+        "ix_vouchers_received",
+        "vouchers",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'received'"),
+        sqlite_where=sa.text("state = 'received'"),
+    )
+    op.create_index(
+        "uq_vouchers_item",
+        "vouchers",
+        ["order_id", "ordinal"],
+        unique=True,
+        postgresql_where=sa.text("state = 'assigned'"),
+        sqlite_where=sa.text("state = 'assigned'"),
+    )
