@@ -7,7 +7,6 @@ provider is away can still price.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -54,7 +53,6 @@ class _Held(Struct):
     """What is known of one base currency, and when the provider is due to be asked again."""
 
     table: FxTable | None = None
-    table_id: str = ""
     known: bool = True
     """False: the provider says that it has no such currency."""
     due: float = 0.0
@@ -89,15 +87,13 @@ class Rates:
         is no table or only one older than `max_age`.
         """
         if source == target:
-            return Conversion(
-                rate=Decimal(1), source="same currency", as_of=self._now(), table_id=""
-            )
+            return Conversion(rate=Decimal(1), source="same currency", as_of=self._now())
         held = await self._fresh(source)
         table = self._priceable(source, held)
         rate = table.rates.get(target)
         if rate is None:
             raise InvalidInput(f"there is no exchange rate from {source} to {target}")
-        return Conversion(rate=rate, source=table.source, as_of=table.as_of, table_id=held.table_id)
+        return Conversion(rate=rate, source=table.source, as_of=table.as_of)
 
     async def table(self, base: str) -> FxTable:
         """All rates of one base currency, under the same rules as `rate`."""
@@ -133,7 +129,7 @@ class Rates:
         try:
             async with asyncio.timeout(PROVIDER_SECONDS):
                 table = checked(await self._provider.rates(base), base, self._now())
-            held.table, held.table_id, held.known = table, table_id(table), True
+            held.table, held.known = table, True
             pause = self._refresh
             await self._database.run(keep, table, self._now())
         except (InvalidInput, NotFound):
@@ -154,7 +150,7 @@ class Rates:
             _log.warning("fx.table_unreadable", base=base, error=type(error).__name__)
         else:
             if kept is not None:
-                held.table, held.table_id = kept, table_id(kept)
+                held.table = kept
 
 
 def checked(table: FxTable, base: str, now: datetime) -> FxTable:
@@ -169,12 +165,6 @@ def checked(table: FxTable, base: str, now: datetime) -> FxTable:
         if len(rate.as_tuple().digits) > _LONGEST_RATE or abs(rate.adjusted()) > _LONGEST_RATE:
             raise ValueError(f"the rate of {currency} has too many digits")
     return table
-
-
-def table_id(table: FxTable) -> str:
-    """Names a table by its content: equal tables have one id in every process."""
-    content = (table.base, table.source, micros(table.as_of), _encode(table.rates))
-    return hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
 
 
 def keep(tx: Transaction, table: FxTable, fetched_at: datetime) -> None:

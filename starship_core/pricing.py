@@ -34,8 +34,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     rate: Decimal
     source: str
     as_of: datetime
-    table_id: str
-    """Names the very table of rates; a quote is bound to it."""
+    """With the source it names the table of rates."""
 
 
 def cascade(  # noqa: PLR0913  # the inputs of a price are these six

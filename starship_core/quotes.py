@@ -32,10 +32,9 @@ class _Quote(Struct, frozen=True, array_like=True, tag=1):
     """Minor units of the product's currency."""
     quantity: int
     wallet_id: int
-    table_id: str
-    """The table of exchange rates; empty without conversion."""
     expires_at: int
     price: Price
+    """With the rate, its source and its time, which name the table of exchange rates."""
 
     @property
     def subject(self) -> tuple[int, ...]:
@@ -56,14 +55,13 @@ def issue(  # noqa: PLR0913  # all that a quote is bound to
     denomination: int,
     quantity: int,
     wallet_id: int,
-    table_id: str,
     expires_at: datetime,
     vault: Vault,
 ) -> str:
     """A token that `redeem` turns back into exactly this price, for exactly this order."""
     quote = _Quote(
         client_id=client_id, product_id=product_id, denomination=denomination, quantity=quantity,
-        wallet_id=wallet_id, table_id=table_id, expires_at=micros(expires_at), price=price,
+        wallet_id=wallet_id, expires_at=micros(expires_at), price=price,
     )  # fmt: skip
     payload = base64.urlsafe_b64encode(_encode(quote)).rstrip(b"=")
     return f"{payload.decode()}.{vault.sign(PURPOSE, payload)}"

@@ -27,7 +27,7 @@ FEES = PricingSection(
 
 
 def at(rate: str) -> Conversion:
-    return Conversion(rate=Decimal(rate), source="fixed", as_of=AS_OF, table_id="t1")
+    return Conversion(rate=Decimal(rate), source="fixed", as_of=AS_OF)
 
 
 def lines(price: Price) -> dict[str, int]:

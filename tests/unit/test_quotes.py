@@ -42,16 +42,14 @@ def price() -> Price:
         Money(2000, "GBP"),
         3,
         wallet_currency="KWD",
-        conversion=Conversion(
-            rate=Decimal("0.3887654"), source="ecb", as_of=NOW, table_id="4711aa"
-        ),
+        conversion=Conversion(rate=Decimal("0.3887654"), source="ecb", as_of=NOW),
         discount=Decimal("2.5"),
         fees=PricingSection(handling_percent=Decimal(1), tax_percent=Decimal(5)),
     )
 
 
 def issued(price: Price, vault: Vault) -> str:
-    return issue(price, **ASKED, table_id="4711aa", expires_at=EXPIRES, vault=vault)
+    return issue(price, **ASKED, expires_at=EXPIRES, vault=vault)
 
 
 def reason(token: str, vault: Vault, now: datetime = NOW, **asked: Any) -> str | None:
