@@ -16,9 +16,10 @@ class Hints:
         self._popped = {entry[1]: entry for entry in popped}
         self.ids = frozenset(self._popped)
 
-    def keep(self, live: frozenset[int], used: frozenset[int]) -> None:
+    def keep(self, used: frozenset[int], stale: frozenset[int]) -> None:
         """Call once it is true: assigned ids stay out, and so do stale ones; nobody is offered them again."""
-        self._popped = {i: e for i, e in self._popped.items() if i in live and i not in used}
+        gone = used | stale
+        self._popped = {i: entry for i, entry in self._popped.items() if i not in gone}
 
     @property
     def unused(self) -> Sequence[tuple[Sku, int, int]]:

@@ -184,23 +184,22 @@ async def settle(orders: Sequence[Order], ship: Ship) -> Sequence[Outcome]:
         if not order.bulk:
             wanted[order.sku] += order.quantity
     async with suggestions(ship.pool, wanted) as hints:  # what is not kept goes back, on every way out
-        outcomes, live = await ship.database.run(
+        outcomes, stale = await ship.database.run(
             commit_together, orders, hints.ids, ship.wallet, ship.vault.reveal
         )
         placed = (o for o in outcomes if isinstance(o, Placed))
-        hints.keep(live, frozenset(unit.id for each in placed for unit in each.units))
+        hints.keep(frozenset(unit.id for each in placed for unit in each.units), stale)
     return outcomes
 
 
 def commit_together(
     tx: Tx, orders: Sequence[Order], hints: frozenset[int], wallet: WalletBackend, reveal: OpenCode
 ) -> tuple[Sequence[Outcome], frozenset[int]]:
-    """The transaction: synchronous, the same on both databases. Also says which hints were live."""
+    """The transaction: synchronous, the same on both databases. Also says which hints were stale."""
     facts = gather(tx, orders, hints, wallet=wallet, open_code=reveal)
     outcomes = decide(orders, facts)
     written = iter(write_placed(tx, [o for o in outcomes if isinstance(o, Placed)], wallet))
-    live = frozenset(unit.id for units in facts.units.values() for unit in units) & hints
-    return [next(written) if isinstance(o, Placed) else o for o in outcomes], live
+    return [next(written) if isinstance(o, Placed) else o for o in outcomes], facts.stale
 
 
 def decide(orders: Sequence[Order], facts: Facts) -> list[Outcome]:

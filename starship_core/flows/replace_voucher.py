@@ -33,10 +33,10 @@ async def replace_voucher(order_id: int, ordinal: int, by: By, ship: Ship) -> Or
     if found is None:
         raise NotFound("order", order_id)
     async with suggestions(ship.pool, {found.sku: 1}) as hints:
-        order, live, used = await ship.database.run(
+        order, used, stale = await ship.database.run(
             _replace, (order_id, ordinal), hints.ids, ship.vault.reveal, (by, ship.now())
         )
-        hints.keep(live, used)
+        hints.keep(used, stale)
     return order
 
 
@@ -67,5 +67,4 @@ def _replace(
         before={"item": ordinal, "voucher": blocked[0][0]},
         after=facts_of(order) | {"item": ordinal, "voucher": units[0].id},
     )  # fmt: skip
-    live = frozenset(unit.id for unit in units) & hints
-    return order, live, frozenset([units[0].id])
+    return order, frozenset([units[0].id]), claimed.stale

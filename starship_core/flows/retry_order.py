@@ -41,7 +41,7 @@ SELECT ordinal FROM items WHERE order_id = $1 AND status = 'PENDING' ORDER BY or
 class _Chunk(NamedTuple):
     order: Order
     used: frozenset[int]
-    live: frozenset[int]
+    stale: frozenset[int]
     ended: bool
     contended: bool
 
@@ -59,7 +59,7 @@ async def retry_order(order_id: int, by: By, ship: Ship) -> Order:
             chunk = await ship.database.run(
                 _allocate, order_id, hints.ids, ship.vault.reveal, (by if first else None, ship.now())
             )
-            hints.keep(chunk.live, chunk.used)
+            hints.keep(chunk.used, chunk.stale)
         first = False
         if chunk.ended:
             return chunk.order
@@ -96,8 +96,7 @@ def _allocate(
         record(
             tx, by, "order.retry", f"order:{order_id}", at=now, before=facts_of(taken), after=facts_of(order)
         )  # fmt: skip
-    live = frozenset(unit.id for unit in claimed.units.get(order.sku, ())) & hints
-    return _Chunk(order, frozenset(unit.id for unit in units), live, ended, contended)
+    return _Chunk(order, frozenset(unit.id for unit in units), claimed.stale, ended, contended)
 
 
 def _next(order: Order, served: int, *, short: bool, now: datetime) -> tuple[Order, bool]:

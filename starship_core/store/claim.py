@@ -41,10 +41,14 @@ class Unit(NamedTuple):
 
 
 class Claim:
-    """What was locked, per sku, earliest expiry first; and the lots whose waiting look timed out."""
+    """What was locked, per sku, earliest expiry first.
+
+    `stale`: suggestions that cannot be had (any more); `timed_out`: lots whose waiting look did.
+    """
 
     def __init__(self) -> None:
         self.units: dict[Sku, list[Unit]] = defaultdict(list)
+        self.stale: frozenset[int] = frozenset()
         self.timed_out: set[Lot] = set()
 
     def held(self, lot: Lot) -> int:
@@ -88,16 +92,17 @@ def lots_of(orders: Iterable[Order]) -> dict[Lot, int]:
 
 
 def claim(
-    tx: Tx, wanted: Mapping[Lot, int], suggested: Iterable[int], open_code: OpenCode
+    tx: Tx, wanted: Mapping[Lot, int], suggested: frozenset[int], open_code: OpenCode
 ) -> Claim:
     """Lock up to `wanted` units a lot; every returned unit is pooled, in date, open and locked until commit."""
     claimed = Claim()
     needed = _totals(wanted)
-    ids = sorted(suggested)
-    if ids and wanted:
+    if suggested and wanted:
         floor = min(lot.floor for lot in wanted)
-        rows = tx.execute(f"{_SUGGESTED} {tx.skip_locked}", json_rows((i,) for i in ids), floor)
+        ids = json_rows((i,) for i in suggested)
+        rows = tx.execute(f"{_SUGGESTED} {tx.skip_locked}", ids, floor)
         _keep(tx, claimed, rows, open_code)
+        claimed.stale = suggested - {row[0] for row in rows}
     for lot, quantity in needed.items():
         if claimed.held(lot) < quantity:
             _top_up(tx, claimed, lot, quantity, open_code)

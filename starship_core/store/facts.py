@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from starship_core.database import Tx, json_rows
@@ -26,14 +26,15 @@ class Facts(NamedTuple):
     """(client, ref) pairs that belong to orders already."""
     units: Mapping[Sku, Sequence[Unit]]
     timed_out: frozenset[Lot]
+    stale: frozenset[int]
     balances: Mapping[str, Balance]
 
 
 _KNOWN: Final = """
-SELECT client_id, idempotency_key, ref, id, fingerprint FROM json_each($1)
+SELECT client_id, idempotency_key, ref, orders.id, fingerprint FROM json_each($1)
 JOIN orders ON client_id = cast(value->>0 AS bigint) AND idempotency_key = value->>1
 UNION
-SELECT client_id, idempotency_key, ref, id, fingerprint FROM json_each($1)
+SELECT client_id, idempotency_key, ref, orders.id, fingerprint FROM json_each($1)
 JOIN orders ON client_id = cast(value->>0 AS bigint) AND ref = value->>2
 """
 
@@ -41,7 +42,7 @@ JOIN orders ON client_id = cast(value->>0 AS bigint) AND ref = value->>2
 def gather(
     tx: Tx,
     orders: Sequence[Order],
-    suggested: Iterable[int],
+    suggested: frozenset[int],
     *,
     wallet: WalletBackend,
     open_code: OpenCode,
@@ -58,5 +59,6 @@ def gather(
         taken=frozenset((row[0], row[2]) for row in rows),
         units=claimed.units,
         timed_out=frozenset(claimed.timed_out),
+        stale=claimed.stale,
         balances=wallet.lock(tx, accounts) if accounts else {},
     )

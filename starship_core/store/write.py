@@ -33,7 +33,7 @@ _ASSIGN: Final = """
 UPDATE vouchers SET state = 'assigned', order_id = cast(value->>1 AS bigint),
   ordinal = cast(value->>2 AS bigint), updated_at = cast(value->>3 AS bigint)
 FROM json_each($1)
-WHERE id = cast(value->>0 AS bigint) AND state = 'pooled'
+WHERE vouchers.id = cast(value->>0 AS bigint) AND state = 'pooled'
 RETURNING id
 """
 _TRANSACTIONS: Final = """
