@@ -1,0 +1,73 @@
+"""What the server counts for Prometheus, in a registry of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One per process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "starship_http_requests",
+            "Requests answered, by route template.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "starship_http_request_seconds",
+            "From the first header to the last byte of the answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._orders = Counter(
+            "starship_orders",
+            "POST /orders, by what became of it.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "starship_authentications_refused",
+            "Requests that the gate did not let in, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.pool_degraded = Gauge(
+            "starship_pool_degraded",
+            "1 while orders go without suggestions from Redis.",
+            registry=self.registry,
+        )
+        # looking a child up by its labels costs more than counting
+        self._answered: dict[tuple[str, str, int], Counter] = {}
+        self._timed: dict[str, Histogram] = {}
+
+    def request(self, route: str, method: str, status: int, *, seconds: float) -> None:
+        """Count one answer. `route` is a template, so that there are few of them."""
+        which = (route, method, status)
+        counter = self._answered.get(which)
+        if counter is None:
+            counter = self._answered[which] = self._requests.labels(route, method, str(status))
+            self._timed.setdefault(route, self._seconds.labels(route))
+        counter.inc()
+        self._timed[route].observe(seconds)
+
+    def order(self, outcome: str) -> None:
+        """`delivered`, `pending`, `replayed`, or the code of a refusal."""
+        self._orders.labels(outcome).inc()
+
+    def refused(self, reason: str) -> None:
+        """A request that was not let in."""
+        self._refused.labels(reason).inc()
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
