@@ -1,0 +1,1 @@
+"""Alembic steps of the ledger's tables; `starship db upgrade` runs them."""
