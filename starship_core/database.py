@@ -34,6 +34,7 @@ _SESSION: Final = {
     "statement_timeout": "10000",
     "idle_in_transaction_session_timeout": "10000",
     "jit": "off",
+    "random_page_cost": "1.1",  # every statement of ours finds its rows by an index
     "timezone": "UTC",
     "application_name": "starship",
 }
@@ -52,8 +53,14 @@ class RaceLost(Exception):
 
 
 @lru_cache(maxsize=512)
-def _question_marks(statement: str) -> str:
+def _for_sqlite(statement: str) -> str:
     return statement.replace("$", "?")
+
+
+@lru_cache(maxsize=512)
+def _for_postgresql(statement: str) -> str:
+    # `json` is parsed again for every `->>`; `jsonb` once (an order's row has 27 columns)
+    return statement.replace("json_each(", "jsonb_each(")
 
 
 class Tx:
@@ -75,7 +82,8 @@ class Tx:
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
-        text = statement if self.dialect == "postgresql" else _question_marks(statement)
+        translate_to = _for_postgresql if self.dialect == "postgresql" else _for_sqlite
+        text = translate_to(statement)
         result = self.connection.exec_driver_sql(text, parameters or None)
         return result.fetchall() if result.returns_rows else ()  # type: ignore[return-value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starship_core.access import Access
 from starship_core.catalogue import Catalogue
@@ -12,7 +13,8 @@ from starship_core.config import Config
 from starship_core.database import Database
 from starship_core.fx import Rates
 from starship_core.limits import Limits
-from starship_core.plugins import Plugins
+if TYPE_CHECKING:
+    from starship_core.plugins import Plugins
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
 from starship_core.till import Till

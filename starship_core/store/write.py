@@ -33,9 +33,9 @@ _ASSIGN: Final = """
 UPDATE vouchers SET state = 'assigned', order_id = cast(value->>1 AS bigint),
   ordinal = cast(value->>2 AS bigint), updated_at = cast(value->>3 AS bigint)
 FROM json_each($1)
-WHERE vouchers.id = cast(value->>0 AS bigint) AND state = 'pooled'
+WHERE vouchers.id = cast(value->>0 AS bigint) AND state || '' = 'pooled'
 RETURNING id
-"""
+"""  # `|| ''`: by the primary key, see store/claim.py
 _TRANSACTIONS: Final = """
 INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
   source_currency, destination_currency, forex_rate, forex_source, forex_as_of, conversion_charges,
