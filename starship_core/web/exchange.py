@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
-from starship_core.web.errors import Problem
+import msgspec
+from litestar import Request
+
+from starship_core.access import Client
+from starship_core.ship import Ship
+from starship_core.web.errors import JSON, Problem
 
 # Litestar's own types are unions of TypedDicts, of no use where one message is one dictionary
 Scope = MutableMapping[str, Any]
@@ -28,6 +33,8 @@ _WANTED: Final = frozenset(
         b"content-length",
     }
 )
+_JSON: Final = (b"content-type", JSON.encode())
+_encode = msgspec.json.Encoder().encode
 _REQUEST_ID: Final = re.compile(rb"[\x20-\x7e]{1,128}")
 
 
@@ -59,7 +66,7 @@ class Answer:
 
     async def problem(self, problem: Problem) -> None:
         body = problem.body(self.request_id)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = [_JSON, (b"content-length", b"%d" % len(body))]
         for name, value in problem.headers.items():
             headers.append((name.lower().encode(), value.encode("latin-1")))
         await self({"type": "http.response.start", "status": problem.http, "headers": headers})
@@ -117,3 +124,69 @@ def _too_large() -> Problem:
     return Problem(
         "PAYLOAD_TOO_LARGE", "the body may have at most 1 MiB", headers={"Connection": "close"}
     )
+
+
+# --- for handlers ---------------------------------------------------------------------------------
+
+
+class Reply:
+    """An answer whose bytes are made: an ASGI application, so that Litestar has nothing left to do.
+
+    Handlers say `-> ASGIApp`; any other annotation costs two layers of response classes.
+    """
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        status: int = 200,
+        media_type: bytes | None = None,
+    ) -> None:
+        self._body = body
+        self._status = status
+        kind = (b"content-type", media_type) if media_type else _JSON
+        self._headers = [kind, (b"content-length", b"%d" % len(body))]
+        if headers:
+            for name, value in headers.items():
+                self._headers.append((name.lower().encode(), value.encode("latin-1")))
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        await send(
+            {"type": "http.response.start", "status": self._status, "headers": self._headers}
+        )
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def json_reply(answer: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    """200 with what msgspec makes of `answer`."""
+    return Reply(_encode(answer), headers)
+
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def ship_of(request: AnyRequest) -> Ship:
+    """The deployment this server runs."""
+    ship: Ship = request.app.state.ship
+    return ship
+
+
+def caller(request: AnyRequest) -> Client:
+    """Whose request this is; the gate knows."""
+    client: Client = request.scope["state"]["starship_client"]
+    return client
+
+
+def request_id(request: AnyRequest) -> str:
+    """As it is echoed, and as it goes into logs and audit rows."""
+    found: str = request.scope["state"]["starship_request_id"]
+    return found
+
+
+def body_of(request: AnyRequest) -> bytes:
+    """The raw body, read by the gate."""
+    body: bytes = request.scope["state"]["starship_body"]
+    return body

@@ -42,12 +42,6 @@ _GONE: Final = 499  # how the metrics call a caller that did not wait
 _log = structlog.get_logger("starship.gate")
 
 
-def caller(state: Scope) -> Client:
-    """Whose request this is; `state` is `request.scope["state"]`."""
-    client: Client = state["starship_client"]
-    return client
-
-
 class Gate:
     """The ASGI application that a server runs."""
 
