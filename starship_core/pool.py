@@ -64,7 +64,7 @@ class Pool:
         put back; if that is lost, the voucher is still found in SQL.
         """
         asked = [(sku, count) for sku, count in wants if count > 0]
-        replies = await self._try([("ZPOPMIN", self._key(sku), n) for sku, n in asked])
+        replies = await self.attempt([("ZPOPMIN", self._key(sku), n) for sku, n in asked])
         return [
             (sku, voucher_id, expires_at)
             for (sku, _), reply in zip(asked, replies or (), strict=False)
@@ -76,7 +76,7 @@ class Pool:
         by_key: dict[str, list[int]] = {}
         for sku, voucher_id, expires_at in entries:
             by_key.setdefault(self._key(sku), []).extend((_score(expires_at), voucher_id))
-        await self._try([("ZADD", key, *flat) for key, flat in by_key.items()])
+        await self.attempt([("ZADD", key, *flat) for key, flat in by_key.items()])
 
     async def load(self, sku: Sku, entries: Iterable[tuple[int, int]]) -> None:
         """Add pooled vouchers: (id, expiry in µs). Idempotent. Raises Unavailable."""
@@ -141,7 +141,7 @@ class Pool:
 
     # --- one exchange ---------------------------------------------------------------------------
 
-    async def _try(self, commands: Sequence[Command]) -> list[Any] | None:
+    async def attempt(self, commands: Sequence[Command]) -> list[Any] | None:
         """The hot path: None instead of an error, and nothing at all while Redis is skipped."""
         if not self._server or not commands or not self._may_ask():
             return None

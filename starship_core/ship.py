@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import Any
+
+import structlog
 
 from starship_core.access import Access
 from starship_core.catalogue import Catalogue
-from starship_core.clock import Clock
+from starship_core.clock import Clock, utc_now
 from starship_core.config import Config
-from starship_core.database import Database
+from starship_core.database import Database, opened
 from starship_core.fx import Rates
+from starship_core.instances import open_instance
 from starship_core.limits import Limits
-if TYPE_CHECKING:
-    from starship_core.plugins import Plugins
+from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
+from starship_core.registration import Toolbox
 from starship_core.till import Till
 from starship_core.vault import Vault
 
@@ -37,4 +42,59 @@ class Ship:
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
     plugins: Plugins
-    till: Till
+    till: Till[Any, Any]
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, config: Config, *, now: Clock = utc_now, redis_url: str | None = None
+    ) -> AsyncIterator[Ship]:
+        """Assemble what the configuration names; everything is closed at the end, last opened first.
+
+        `redis_url` wins over the configuration's. Connects to no vendor. Raises ConfigError,
+        PluginError.
+        """
+        plugins = find(config)
+        vault = Vault.open(config.folder / config.vault.keys)
+        pool = Pool(redis_url or config.redis.url, prefix=config.deployment.name)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(pool.close)
+            section = config.database
+            database = await stack.enter_async_context(
+                opened(section.url, folder=config.folder, connections=section.connections)
+            )
+            ports = {
+                (instance.kind, instance.instance_name): await stack.enter_async_context(
+                    open_instance(instance, _toolbox(instance.instance_name, config, database, now))
+                )
+                for instance in plugins.instances
+            }
+            max_age = timedelta(hours=config.pricing.fx_max_age_hours)
+            environment = config.deployment.environment
+            yield cls(
+                config=config,
+                now=now,
+                database=database,
+                vault=vault,
+                pool=pool,
+                limits=Limits(pool.attempt, prefix=config.deployment.name),
+                catalogue=Catalogue(database, now),
+                access=Access(database, vault, now, environment=environment),
+                fx=Rates(ports["fx", "fx"], database, now, max_age=max_age),
+                wallet=ports["wallet", "wallet"],
+                sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                plugins=plugins,
+                till=Till(),
+            )
+
+
+def _toolbox(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+    log = structlog.get_logger("starship.plugin").bind(instance=instance)
+    return Toolbox(
+        instance=instance,
+        environment=config.deployment.environment,
+        now=now,
+        log=log.info,
+        database=database,
+        data_dir=config.folder / "data" / instance,
+    )
