@@ -41,7 +41,7 @@ LARGEST: Final = 10**16
 
 _INSERT = """
 INSERT INTO ledger_transactions (key, kind, of_key, account, currency, at)
-SELECT key, value->>0, value->>1, value->>2, value->>3, cast(value->>4 AS bigint)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, cast(value->>5 AS bigint)
 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING RETURNING id, key
 """
 _MOVE = """
@@ -132,9 +132,10 @@ def _another_entry(key: str) -> WrongState:
 
 
 def _insert(tx: Transaction, asked: Mapping[str, Entry]) -> dict[str, int]:
+    # numbered, because a database may sort an object's names: ids are given in posting order
     rows = {
-        key: (e.kind, e.of, e.account, e.currency, (e.at - EPOCH) // MICROSECOND)
-        for key, e in asked.items()
+        str(i): (e.key, e.kind, e.of, e.account, e.currency, (e.at - EPOCH) // MICROSECOND)
+        for i, e in enumerate(asked.values())
     }
     return {key: number for number, key in tx.execute(_INSERT, _encode(rows).decode())}
 
