@@ -142,7 +142,7 @@ class Pool:
     # --- one exchange ---------------------------------------------------------------------------
 
     async def attempt(self, commands: Sequence[Command]) -> list[Any] | None:
-        """The hot path: None instead of an error, and nothing at all while Redis is skipped."""
+        """One exchange on the hot path (rate limits, too): None when Redis is away or skipped."""
         if not self._server or not commands or not self._may_ask():
             return None
         try:
