@@ -373,7 +373,9 @@ audit = Table(
     _text("request_id", ""),
 )
 Index("ix_audit_subject", audit.c.subject, audit.c.id)
-counters = Table("counters", metadata, _text("name"), _int("value", 0), PrimaryKeyConstraint("name"))
+counters = Table(
+    "counters", metadata, _text("name"), _int("value", 0), PrimaryKeyConstraint("name")
+)
 """`voucher`: ids are drawn before encryption, which binds to them. `catalogue`: bumped by every change."""
 fx_tables = Table(
     "fx_tables",

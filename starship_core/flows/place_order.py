@@ -183,7 +183,9 @@ async def settle(orders: Sequence[Order], ship: Ship) -> Sequence[Outcome]:
     for order in orders:
         if not order.bulk:
             wanted[order.sku] += order.quantity
-    async with suggestions(ship.pool, wanted) as hints:  # what is not kept goes back, on every way out
+    async with suggestions(
+        ship.pool, wanted
+    ) as hints:  # what is not kept goes back, on every way out
         outcomes, stale = await ship.database.run(
             commit_together, orders, hints.ids, ship.wallet, ship.vault.reveal
         )

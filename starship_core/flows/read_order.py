@@ -89,7 +89,6 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
         return " AND ".join(clauses), tuple(value for _, value in given)
 
 
-
 async def list_orders(
     wanted: OrderFilter, client: Client, ship: Ship, *, page: int, limit: int
 ) -> tuple[list[Order], int]:

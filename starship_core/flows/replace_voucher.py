@@ -55,7 +55,9 @@ def _replace(
         raise Unavailable("the stock is busy; try again", retry_after=1)
     units = claimed.units.get(order.sku, [])
     if not units:
-        raise WrongState(f"there is no other voucher of {order.sku} in the pool", found=order.status)
+        raise WrongState(
+            f"there is no other voucher of {order.sku} in the pool", found=order.status
+        )
     blocked = tx.execute(_BLOCK, order_id, ordinal, by.reason or "replaced", micros(now))
     if not blocked:
         raise WrongState(f"item {ordinal} of order {order_id} holds no voucher", found=order.status)

@@ -57,7 +57,11 @@ async def retry_order(order_id: int, by: By, ship: Ship) -> Order:
     while True:
         async with suggestions(ship.pool, wanted) as hints:
             chunk = await ship.database.run(
-                _allocate, order_id, hints.ids, ship.vault.reveal, (by if first else None, ship.now())
+                _allocate,
+                order_id,
+                hints.ids,
+                ship.vault.reveal,
+                (by if first else None, ship.now()),
             )
             hints.keep(chunk.used, chunk.stale)
         first = False
@@ -71,7 +75,11 @@ async def retry_order(order_id: int, by: By, ship: Ship) -> Order:
 
 
 def _allocate(
-    tx: Tx, order_id: int, hints: frozenset[int], reveal: OpenCode, context: tuple[By | None, datetime]
+    tx: Tx,
+    order_id: int,
+    hints: frozenset[int],
+    reveal: OpenCode,
+    context: tuple[By | None, datetime],
 ) -> _Chunk:
     by, now = context
     taken = order = take(tx, order_id, WAITING, "retried")
@@ -108,9 +116,7 @@ def _next(order: Order, served: int, *, short: bool, now: datetime) -> tuple[Ord
         from_cache=order.from_cache + served,
     )  # fmt: skip
     if pending == 0:
-        return replace(
-            order, status="DELIVERED", sub_status="COMPLETED", delivered_at=now
-        ), True
+        return replace(order, status="DELIVERED", sub_status="COMPLETED", delivered_at=now), True
     if delivered and served:
         order = replace(order, status="PARTIALLY_DELIVERED", sub_status="VENDOR_ORDER_PENDING")
     return order, short

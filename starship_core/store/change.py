@@ -64,9 +64,7 @@ def create_items(tx: Transaction, order: Order) -> Order:
     insert_items(
         tx, ((order.id, n, "PENDING", share(total, n, count), None) for n in range(1, count + 1))
     )
-    return msgspec.structs.replace(
-        order, pending_items=count, sub_status="VENDOR_ORDER_PENDING"
-    )
+    return msgspec.structs.replace(order, pending_items=count, sub_status="VENDOR_ORDER_PENDING")
 
 
 def settle_items(tx: Transaction, order_id: int, ordinals: Iterable[int], at: datetime) -> None:

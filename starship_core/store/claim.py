@@ -125,9 +125,7 @@ def _totals(wanted: Mapping[Lot, int]) -> dict[Lot, int]:
     return totals
 
 
-def _keep(
-    tx: Tx, claimed: Claim, rows: Sequence[tuple[Any, ...]], open_code: OpenCode
-) -> None:
+def _keep(tx: Tx, claimed: Claim, rows: Sequence[tuple[Any, ...]], open_code: OpenCode) -> None:
     for voucher_id, product_id, denomination, currency, expires_at, number, sealed, key_id in rows:
         try:
             code = open_code(voucher_id, sealed, key_id)
@@ -138,9 +136,7 @@ def _keep(
         claimed.units[sku].append(Unit(voucher_id, sku, expires_at, number, code))
 
 
-def _top_up(
-    tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode
-) -> None:
+def _top_up(tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode) -> None:
     """Take what nobody holds, until enough or none is left."""
     while (short := quantity - claimed.held(lot)) > 0:
         rows = tx.execute(f"{_TOP_UP} {tx.skip_locked}", *_look(claimed, lot), short)
@@ -149,9 +145,7 @@ def _top_up(
         _keep(tx, claimed, rows, open_code)
 
 
-def _wait_for_others(
-    tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode
-) -> None:
+def _wait_for_others(tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode) -> None:
     """Without SKIP LOCKED: what another transaction holds may come back, or be gone; at most 200 ms a look.
 
     A look whose rows were all taken meanwhile comes back short though later rows remain, so it is

@@ -32,9 +32,7 @@ def items_of(tx: Transaction, order_id: int) -> list[Item]:
     return [Item(*row) for row in tx.execute(_ITEMS, order_id)]
 
 
-def units_of(
-    tx: Transaction, order_id: int, open_code: OpenCode
-) -> list[tuple[int, Unit]]:
+def units_of(tx: Transaction, order_id: int, open_code: OpenCode) -> list[tuple[int, Unit]]:
     """(ordinal, voucher) of all that is delivered, opened. Raises Unsealable."""
     return [
         (
@@ -45,5 +43,3 @@ def units_of(
         for ordinal, voucher_id, product, value, currency, expires_at, number, sealed, key_id
         in tx.execute(_VOUCHERS, order_id)
     ]  # fmt: skip
-
-

@@ -45,9 +45,7 @@ def insert_orders(tx: Transaction, orders: Sequence[Order]) -> list[Order]:
     if len(rows) != len(orders):
         raise RaceLost
     ids = {(client_id, key): order_id for order_id, client_id, key in rows}
-    return [
-        msgspec.structs.replace(order, id=ids[order.client_id, order.key]) for order in orders
-    ]
+    return [msgspec.structs.replace(order, id=ids[order.client_id, order.key]) for order in orders]
 
 
 def _row(order: Order) -> tuple[Any, ...]:

@@ -53,9 +53,7 @@ SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM
 """
 
 
-def write_placed(
-    tx: Transaction, placed: Sequence[Placed], wallet: WalletBackend
-) -> list[Placed]:
+def write_placed(tx: Transaction, placed: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
     """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with their ids."""
     if not placed:
         return []
@@ -98,9 +96,7 @@ def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
         raise RaceLost  # cannot happen under the claim's locks; if it does, nothing of it may stay
 
 
-def _charge(
-    tx: Transaction, written: Sequence[Placed], wallet: WalletBackend
-) -> list[Placed]:
+def _charge(tx: Transaction, written: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
     balances = wallet.post(tx, [_debit(each.order) for each in written])
     rows = [
         transaction_row(each.order, key=debit_key(each.order.id), kind="DEBIT",

@@ -49,7 +49,8 @@ class OrderBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quantity: Annotated[int, Meta(gt=0, le=1_000_000)]
     wallet_id: Id | None = None
     ref: (
-        Annotated[str, Meta(min_length=1, max_length=255, pattern=r'^[ !"$&-.0->@-~]*$(?!\n)')] | None
+        Annotated[str, Meta(min_length=1, max_length=255, pattern=r'^[ !"$&-.0->@-~]*$(?!\n)')]
+        | None
     ) = None
     email: (
         Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$(?!\n)")] | None

@@ -1,0 +1,188 @@
+"""`starship order …`: what operators do with orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from starship_core.cli.console import Call, changing, deployed, grid, reading
+
+if TYPE_CHECKING:
+    from starship_core.model import Order
+
+
+@click.group()
+def order() -> None:
+    """List, explain, retry, cancel, refund and replace orders.
+
+    \b
+    Examples:
+      starship order list --status PENDING --older-than 24
+      starship order explain 4411
+    """
+
+
+@order.command("list")
+@click.option("--status", help="Only orders in this status.")
+@click.option("--client", "client_id", type=int, help="Only this client's orders.")
+@click.option("--older-than", type=int, metavar="HOURS", help="Only orders placed before that.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@reading
+async def list_(
+    call: Call, status: str | None, client_id: int | None, older_than: int | None, limit: int
+) -> None:
+    """List orders, oldest first, without codes.
+
+    \b
+    Examples:
+      starship order list --status PENDING --older-than 24 --json
+    """
+    from starship_core.flows.find_orders import find_orders
+
+    async with deployed(call) as ship:
+        found = await find_orders(
+            ship, status=status, client_id=client_id, older_than_hours=older_than, limit=limit
+        )
+    rows = [_row(each) for each in found]
+    columns = ("id", "client", "ref", "sku", "qty", "status", "delivered", "pending", "charged")
+    call.answer([_document(each) for each in found], grid(*columns, rows=rows))
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@reading
+async def show(call: Call, order_id: int) -> None:
+    """Show one order, without codes.
+
+    \b
+    Examples:
+      starship order show 4411 --json
+    """
+    from starship_core.errors import NotFound
+    from starship_core.store.orders import find_order
+
+    async with deployed(call) as ship:
+        found = await ship.database.read(find_order, order_id)
+    if found is None:
+        raise NotFound("order", order_id)
+    _answer(call, found)
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@reading
+async def explain(call: Call, order_id: int) -> None:
+    """Say what happened to an order, why, whose hands it went through, and what is next.
+
+    \b
+    Examples:
+      starship order explain 4411
+    """
+    from starship_core.flows.explain_order import explain_order
+
+    async with deployed(call) as ship:
+        told = await explain_order(order_id, ship)
+    lines = [
+        f"order {told['order_id']} ({told['reference_code']}): {told['status']}",
+        f"{told['delivered']} of {told['quantity']} × {told['sku']} delivered, "
+        f"{told['pending']} pending, {told['pooled_now']} in the pool now",
+        f"charged {told['charged']}, refunded {told['refunded']}",
+        "",
+        *(f"{step['at']}  {step['what']}: {step['why']}" for step in told["steps"]),
+        *(f"{hand['at']}  {hand['action']} by {hand['actor']} {hand['reason']}"
+          for hand in told["hands"]),
+        "",
+        f"next: {told['next']}",
+    ]  # fmt: skip
+    call.answer(told, "\n".join(lines))
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@changing
+async def retry(call: Call, order_id: int) -> None:
+    """Allocate what the pool has now; never calls a vendor.
+
+    \b
+    Examples:
+      starship order retry 4411 --as ana
+    """
+    from starship_core.flows.retry_order import retry_order
+
+    async with deployed(call) as ship:
+        with call.progress(f"order {order_id}"):
+            _answer(call, await retry_order(order_id, call.by, ship))
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@changing
+async def cancel(call: Call, order_id: int) -> None:
+    """Cancel what is not delivered, and refund it.
+
+    \b
+    Examples:
+      starship order cancel 4411 --as ana --reason "out of print"
+    """
+    from starship_core.flows.cancel_order import cancel_order
+
+    async with deployed(call) as ship:
+        _answer(call, await cancel_order(order_id, call.by, ship))
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@click.option("--item", "items", type=int, multiple=True, help="Only this item; may be repeated.")
+@changing
+async def refund(call: Call, order_id: int, items: tuple[int, ...]) -> None:
+    """Refund delivered items (all of them without --item); the status stays.
+
+    \b
+    Examples:
+      starship order refund 4411 --item 2 --as ana --reason "code was used"
+    """
+    from starship_core.flows.refund_order import refund_order
+
+    async with deployed(call) as ship:
+        _answer(call, await refund_order(order_id, call.by, ship, items=items or None))
+
+
+@order.command()
+@click.argument("order_id", type=int)
+@click.argument("item", type=int)
+@changing
+async def replace(call: Call, order_id: int, item: int) -> None:
+    """Give an item another voucher; the bad one is blocked for good.
+
+    \b
+    Examples:
+      starship order replace 4411 1 --as ana --reason "code was used"
+    """
+    from starship_core.flows.replace_voucher import replace_voucher
+
+    async with deployed(call) as ship:
+        _answer(call, await replace_voucher(order_id, item, call.by, ship))
+
+
+def _answer(call: Call, found: Order) -> None:
+    document = _document(found)
+    call.answer(document, grid("field", "value", rows=document.items()))
+
+
+def _document(found: Order) -> dict[str, Any]:
+    """What operators see: no code is among it."""
+    from starship_core.store.events import event_data
+
+    return event_data(found) | {
+        "client_id": found.client_id,
+        "placed_at": found.placed_at,
+        "delivered_at": found.delivered_at,
+    }
+
+
+def _row(found: Order) -> tuple[Any, ...]:
+    return (
+        found.id, found.client_id, found.ref, found.sku, found.quantity, found.status,
+        found.delivered_quantity, found.pending_items, found.charged,
+    )  # fmt: skip
