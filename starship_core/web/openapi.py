@@ -71,6 +71,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Only those that are not ids."""
     errors: tuple[str, ...] = ()
     """Codes beyond those that every call of its shape can get."""
+    also: dict[int, str] = {}  # a status that carries the 200's body, and what it says
     public: bool = False
 
     def codes(self, path: str) -> list[str]:
@@ -214,6 +215,8 @@ def _responses(path: str, operation: Operation, by_type: Mapping[int, JsonObject
     }
     if PAGE in operation.query:
         answers["200"]["headers"] = _paging_headers()
+    for status, about in operation.also.items():
+        answers[str(status)] = {"description": about, "content": {"application/json": content}}
     by_status: dict[int, list[str]] = {}
     for code in operation.codes(path):
         by_status.setdefault(CATALOGUE[code].http, []).append(code)

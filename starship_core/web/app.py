@@ -1,0 +1,64 @@
+"""The server's application: Litestar for routing, the gate around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from starship_core.metrics import Metrics
+from starship_core.ship import Ship
+from starship_core.web import catalogue, docs, explain, orders, status, wallets
+from starship_core.web.errors import answer
+from starship_core.web.exchange import App
+from starship_core.web.gate import Gate
+from starship_core.web.openapi import document
+
+ROOT: Final = "/api/v1"
+
+
+def create_app(ship: Ship) -> App:
+    """What an ASGI server runs. Nothing behind it is reachable but through the gate."""
+    metrics = Metrics()
+    return Gate(create_routes(ship, metrics), ship, metrics)
+
+
+def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
+    """The routes alone, without the gate: for tests that walk them."""
+    resources: list[Any] = [*catalogue.ROUTES, *orders.ROUTES, *wallets.ROUTES]
+    if ship.config.deployment.environment == "test":
+        resources.extend(explain.ROUTES)
+    app = Litestar(
+        [Router(ROOT, route_handlers=resources), *status.ROUTES, *docs.ROUTES],
+        exception_handlers={Exception: answer},
+        openapi_config=None,
+        logging_config=None,
+        state=State(
+            {
+                "ship": ship,
+                "metrics": metrics,
+                "readiness": status.Readiness(ship),
+                "version": version("starship-core"),
+            }
+        ),
+    )
+    app.state.openapi = msgspec.json.encode(
+        document(operations(app), version=version("starship-core"))
+    )
+    return app
+
+
+def operations(app: Litestar) -> Sequence[tuple[str, HTTPRouteHandler]]:
+    """Every (path, handler) that the server answers."""
+    return [
+        (route.path, handler)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+    ]
