@@ -1,0 +1,38 @@
+"""A code leaves its `Secret`, or its sealed row, in few places, and each is on this list.
+
+A code is as good as money. `Secret` neither prints nor encodes, so a leak needs a `.reveal`:
+called, or handed on as a function. Whoever adds one adds a line here, and a reviewer sees it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from tools.lint.finding import Finding, Source
+
+ALLOWED = {
+    "starship_core/vault.py": "seals and opens codes",
+    "starship_core/keyring.py": "derives keys from the root key, and writes key files",
+    "starship_core/access.py": "checks a signature with the credential's signing secret",
+    "starship_core/config_file.py": "hands {env=…} and {file=…} to the field that asked for them",
+    "starship_core/flows/place_order.py": "every claimed code is opened before the commit",
+    "starship_core/flows/retry_order.py": "as place_order",
+    "starship_core/flows/replace_voucher.py": "as place_order",
+    "starship_core/flows/read_order.py": "shows codes to the client they were sold to, audited",
+    "starship_core/web/order_answer.py": "writes those codes into the answer",
+    "adapters/*/src/*/vendor.py": "sends credentials to the vendor",
+    "adapters/*/src/*/wire.py": "writes the vendor's JSON",
+}
+
+
+def check(source: Source) -> Iterator[Finding]:
+    path = source.path.as_posix()
+    if source.is_test or any(fnmatch(path, allowed) for allowed in ALLOWED):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr == "reveal":
+            yield Finding(
+                source.path, node.lineno, "`.reveal` outside the list in tools/lint/reveals.py"
+            )
