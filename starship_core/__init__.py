@@ -1,4 +1,7 @@
-"""starship: all that a plugin author may import. `__all__` is the contract; the rest of the package is ours."""
+"""starship: all that a plugin author may import.
+
+`__all__` is the contract; the rest of the package is ours.
+"""
 
 from starship_core.errors import (
     Ambiguous,

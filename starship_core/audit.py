@@ -1,4 +1,6 @@
-"""Who did what, and why: one append-only row for every change by an operator and every reveal of a code."""
+"""Who did what, and why: one append-only row for every change by an operator and every reveal of a
+code.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def record(  # noqa: PLR0913  # an audit row has this many columns
     before: Any = None,
     after: Any = None,
 ) -> None:
-    """Write the row in the transaction of the change itself. `subject` is `order:4411`, `client:3`, …
+    """Write the row in the transaction of the change itself. `subject` is `order:4411`, `client:3`,
+    …
 
     `before` and `after` are JSON-able facts; a Secret in them is a TypeError, by design.
     """

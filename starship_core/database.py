@@ -1,4 +1,5 @@
-"""One way into SQL for PostgreSQL and SQLite: `run` a synchronous function in a transaction, or `read` a snapshot.
+"""One way into SQL for PostgreSQL and SQLite: `run` a synchronous function in a transaction, or
+`read` a snapshot.
 
 Statements are written once, with `$1` parameters. SQLite has one writer thread and one writing
 connection per process (measured: 2,487 transactions a second against 882 with many writers).
@@ -18,7 +19,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -27,7 +28,9 @@ from starship_core.errors import ConfigError, Unavailable
 T = TypeVar("T")
 
 ATTEMPTS: Final = 3
-"""A transaction that lost a race (serialisation, deadlock, a key) is run again whole, this often in all."""
+"""A transaction that lost a race (serialisation, deadlock, a key) is run again whole, this often in
+all.
+"""
 BUSY_SECONDS: Final = 5.0
 _SESSION: Final = {
     "lock_timeout": "3000",
@@ -44,7 +47,9 @@ _TRANSIENT: Final = ("08", "53", "55", "57")  # connection, resources, lock not 
 
 
 def json_rows(rows: Iterable[Sequence[Any]]) -> str:
-    """A set of rows as the one JSON *object* parameter that `json_each($1)` reads on both databases."""
+    """A set of rows as the one JSON *object* parameter that `json_each($1)` reads on both
+    databases.
+    """
     return _encode({str(i): row for i, row in enumerate(rows)}).decode()
 
 
@@ -97,7 +102,8 @@ class Tx:
 class Database(Protocol):
     """What flows and plugins hold."""
 
-    dialect: Literal["postgresql", "sqlite"]
+    @property
+    def dialect(self) -> Literal["postgresql", "sqlite"]: ...
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run `work(tx, *arguments)` in one write transaction, again whole after a lost race."""
@@ -143,7 +149,9 @@ def _lost_race(error: Exception) -> bool:
 
 
 class PostgreSQL:
-    """asyncpg behind SQLAlchemy; `work` runs in `run_sync`, so it is the same function as for SQLite."""
+    """asyncpg behind SQLAlchemy; `work` runs in `run_sync`, so it is the same function as for
+    SQLite.
+    """
 
     dialect: Literal["postgresql"] = "postgresql"
 
@@ -182,9 +190,7 @@ class PostgreSQL:
         self, engine: AsyncEngine, work: Callable[..., T], arguments: tuple[Any, ...]
     ) -> T:
         async with engine.connect() as connection, connection.begin():
-            return await connection.run_sync(
-                lambda sync: work(Tx(sync, "postgresql"), *arguments)
-            )
+            return await connection.run_sync(lambda sync: work(Tx(sync, "postgresql"), *arguments))
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -263,10 +269,13 @@ def _sqlite_engine(path: Path, *, begin: str, pool: int, query_only: bool = Fals
 
 
 def open_database(url: str, *, folder: Path, connections: int) -> PostgreSQL | SQLite:
-    """`sqlite:///file` (relative to `folder`) or `postgresql://…`. Connects to nothing yet. Raises ConfigError."""
+    """`sqlite:///file` (relative to `folder`) or `postgresql://…`. Connects to nothing yet.
+
+    Raises ConfigError.
+    """
     try:
         backend = make_url(url).get_backend_name()
-    except Exception as error:
+    except ArgumentError as error:
         raise ConfigError(
             f"[database] url: not a database URL; write sqlite:///starship.db "
             f"or postgresql://user@host/name ({type(error).__name__})"

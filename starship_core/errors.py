@@ -12,7 +12,10 @@ class StarshipError(Exception):
 
 
 class ConfigError(StarshipError):
-    """Do: fix the file; nothing has started. `problems` lists all that is wrong, each with file, section, field."""
+    """Do: fix the file; nothing has started.
+
+    `problems` lists all that is wrong, each with file, section, field.
+    """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -28,9 +31,11 @@ class PluginError(StarshipError):
 
 
 class InvalidInput(StarshipError):
-    """Do: correct the request; it was well formed but cannot be accepted, and nothing was written."""
+    """Do: correct the request; it was well formed but not acceptable, and nothing was written."""
 
-    def __init__(self, message: str, *, field: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, reason: str | None = None
+    ) -> None:
         self.field = field
         self.reason = reason
         super().__init__(message)
@@ -44,7 +49,9 @@ class NotFound(StarshipError):
 
 
 class WrongState(StarshipError):
-    """Do: look at the status found; what was asked cannot be done from there, and nothing was written."""
+    """Do: look at the status found; what was asked cannot be done from there, and nothing was
+    written.
+    """
 
     def __init__(self, message: str, *, found: str, code: str = "WRONG_STATE") -> None:
         self.found = found
@@ -57,17 +64,25 @@ class InsufficientFunds(StarshipError):
 
 
 class KeyReused(StarshipError):
-    """Do: tell the client; this idempotency key belongs to a different request, and nothing was written."""
+    """Do: tell the client; this idempotency key belongs to a different request, and nothing was
+    written.
+    """
 
 
 class ReferenceTaken(StarshipError):
-    """Do: tell the client; this `ref` belongs to an order with another key, and nothing was written."""
+    """Do: tell the client; this `ref` belongs to an order with another key, and nothing was
+    written.
+    """
 
 
 class Unavailable(StarshipError):
-    """Do: ask again after `retry_after` seconds, a purchase with the same reference; nothing was accepted."""
+    """Do: ask again after `retry_after` seconds, a purchase with the same reference; nothing was
+    accepted.
+    """
 
-    def __init__(self, message: str = "temporarily unavailable", *, retry_after: float = 1.0) -> None:
+    def __init__(
+        self, message: str = "temporarily unavailable", *, retry_after: float = 1.0
+    ) -> None:
         self.retry_after = retry_after
         super().__init__(message)
 

@@ -1,4 +1,7 @@
-"""The six hooks: all that can be plugged in. A hook hands over registrations and does nothing else."""
+"""The six hooks: all that can be plugged in.
+
+A hook hands over registrations and does nothing else.
+"""
 
 from __future__ import annotations
 

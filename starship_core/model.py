@@ -11,9 +11,12 @@ from msgspec import Struct, field
 
 # ISO 4217 currencies whose minor unit is not a hundredth; every other one has two decimals.
 # (A test holds this table against CLDR's.)
-_DIGITS: Final = dict.fromkeys(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0
-) | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+_NO_DECIMALS: Final = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV",
+    "XAF", "XOF", "XPF",
+)  # fmt: skip
+_THREE_DECIMALS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_DIGITS: Final = dict.fromkeys(_NO_DECIMALS, 0) | dict.fromkeys(_THREE_DECIMALS, 3)
 
 NO_EXPIRY: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """How "never expires" is stored, so that first-expired-first-out needs no special case."""
@@ -25,7 +28,9 @@ def digits(currency: str) -> int:
 
 
 class Secret:
-    """A voucher code, a password, a key: neither prints nor serialises; `reveal()` is the one way out."""
+    """A voucher code, a password, a key: neither prints nor serialises; `reveal()` is the one way
+    out.
+    """
 
     __slots__ = ("_value",)
     __hash__ = None  # type: ignore[assignment]  # a secret is no dictionary key
@@ -112,7 +117,8 @@ class Voucher(Struct, frozen=True, kw_only=True):
 
     sku: Sku
     reference: str
-    """The source's own name for this unit, or its ordinal in a purchase: unique within that source."""
+    """The source's own name for this unit, or its ordinal in a purchase: unique within that source.
+    """
     card_number: Secret | None = None
     pin_code: Secret | None = None
     claim_url: Secret | None = None
@@ -176,7 +182,10 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """An order as it stands. A step that changes it makes the next one (`msgspec.structs.replace`)."""
+    """An order as it stands.
+
+    A step that changes it makes the next one (`msgspec.structs.replace`).
+    """
 
     id: int = 0
     """0 until it has been written."""
@@ -223,7 +232,9 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 def share(total: int, ordinal: int, count: int) -> int:
-    """Item `ordinal` (from 1) of `count`: its part of `total` minor units; the parts sum to `total`."""
+    """Item `ordinal` (from 1) of `count`: its part of `total` minor units; the parts sum to
+    `total`.
+    """
     return total * ordinal // count - total * (ordinal - 1) // count
 
 

@@ -24,6 +24,7 @@ from starship_core.model import (
 
 T = TypeVar("T")
 
+
 class Transaction(Protocol):
     """An open database transaction, handed to a plugin that must commit together with the core."""
 
@@ -32,6 +33,7 @@ class Transaction(Protocol):
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         """Run one statement (parameters `$1`, `$2`, … on either database) and return its rows."""
         ...
+
 
 class Database(Protocol):
     """How a plugin reads and writes its own tables outside the core's transactions."""
@@ -44,16 +46,20 @@ class Database(Protocol):
         """Run `work` on one read snapshot."""
         ...
 
+
 class InventorySource(Protocol):
     """Where pre-purchased vouchers come from when the pump runs."""
 
     def pull(self, wants: Sequence[Want]) -> AsyncIterator[Voucher]:
-        """Yield vouchers, at least once each until confirmed; the same `reference` is the same unit."""
+        """Yield vouchers, at least once each until confirmed; the same `reference` is the same
+        unit.
+        """
         ...
 
     async def confirm(self, references: Sequence[str]) -> None:
         """These are in the stock now. Idempotent; references are the source's own."""
         ...
+
 
 class RecallingSource(InventorySource, Protocol):
     """A source that can take units back (a vendor's audit)."""
@@ -62,11 +68,15 @@ class RecallingSource(InventorySource, Protocol):
         """References that must leave the pool; those already delivered stay delivered."""
         ...
 
+
 class VendorFulfiller(Protocol):
     """A vendor that can be asked for vouchers once a fallback is approved."""
 
     async def buy(self, purchase: Purchase) -> VendorReply:
-        """Send the purchase once, under its reference. Raises Unavailable (nothing accepted) or Ambiguous."""
+        """Send the purchase once, under its reference.
+
+        Raises Unavailable (nothing accepted) or Ambiguous.
+        """
         ...
 
     async def find(self, purchase: Purchase) -> VendorReply | None:
@@ -77,12 +87,14 @@ class VendorFulfiller(Protocol):
         """Everything on offer, page by page."""
         ...
 
+
 class BalanceReporting(Protocol):
     """A vendor that tells our float with it."""
 
     async def balance(self) -> Sequence[Money]:
         """One amount a currency. Advisory."""
         ...
+
 
 class ReadsCallbacks(Protocol):
     """A vendor that calls us back; its word is only a hint to `find`."""
@@ -91,12 +103,14 @@ class ReadsCallbacks(Protocol):
         """Which of our references the callback is about, if any."""
         ...
 
+
 class Reversing(Protocol):
     """A vendor that can undo a purchase; operators only."""
 
     async def reverse(self, purchase: Purchase) -> VendorReply:
         """Refused: it stays bought."""
         ...
+
 
 class FxProvider(Protocol):
     """Exchange rates used to price an order in the wallet's currency."""
@@ -105,11 +119,15 @@ class FxProvider(Protocol):
         """Decimal rates of one unit of `base`, with source and time. Raises Unavailable."""
         ...
 
+
 class WalletBackend(Protocol):
     """A ledger in our database, inside our transaction."""
 
     def lock(self, tx: Transaction, accounts: Sequence[str]) -> Mapping[str, Balance]:
-        """Lock the accounts, in order of name, until commit. An unknown account is absent from the answer."""
+        """Lock the accounts, in order of name, until commit.
+
+        An unknown account is absent from the answer.
+        """
         ...
 
     def post(self, tx: Transaction, entries: Sequence[Entry]) -> Sequence[int]:
@@ -129,6 +147,7 @@ class WalletBackend(Protocol):
         """The balance now. Raises NotFound."""
         ...
 
+
 class StatementLine(Protocol):
     """One line of a statement, in minor units."""
 
@@ -137,6 +156,7 @@ class StatementLine(Protocol):
     at: datetime
     minor: int
     balance_after: int
+
 
 class Statements(Protocol):
     """A wallet backend that lists what happened in a window."""
@@ -147,6 +167,7 @@ class Statements(Protocol):
         """Opening balance, lines in posting order, closing balance: they add up."""
         ...
 
+
 class Verifies(Protocol):
     """A plugin that can check its own tables (`starship verify`, `starship ledger verify`)."""
 
@@ -154,12 +175,14 @@ class Verifies(Protocol):
         """One sentence a broken invariant, naming it (`I2 …`) and the row; empty when all hold."""
         ...
 
+
 class Notifier(Protocol):
     """A transport that tells one target of one event."""
 
     async def notify(self, event: OrderEvent, to: Target) -> None:
         """Deliver once. Raises Unavailable to be asked again."""
         ...
+
 
 class FulfilPolicy(Protocol):
     """Says whether a vendor may be bought from without an operator."""

@@ -1,4 +1,6 @@
-"""What a hook hands over: a name, the plugin API it was written for, a config type, and how to open it."""
+"""What a hook hands over: a name, the plugin API it was written for, a config type, and how to open
+it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ from starship_core.ports import (
 )
 
 PLUGIN_API = 1
-"""The plugin API this core speaks. A registration names it as a literal, so that it cannot agree by accident."""
+"""The plugin API this core speaks.
+
+A registration names it as a literal, so that it cannot agree by accident.
+"""
 
 ConfigT = TypeVar("ConfigT")
 PortT = TypeVar("PortT")
@@ -29,7 +34,7 @@ PortT = TypeVar("PortT")
 
 @dataclass(frozen=True, kw_only=True)
 class Toolbox:
-    """All that a plugin gets from the core when it is opened; it may gain fields, never lose them."""
+    """All that a plugin gets from the core when opened; it may gain fields, never lose them."""
 
     instance: str
     """The section's name in `starship.toml`, ours: `bamboo-eu`."""
@@ -86,7 +91,9 @@ class ReferenceRule:
 
 @dataclass(frozen=True, kw_only=True)
 class VendorTraits:
-    """A vendor's facts; every default is the cautious one, and the conformance kit proves each claim."""
+    """A vendor's facts; every default is the cautious one, and the conformance kit proves each
+    claim.
+    """
 
     duplicates: Literal["unsafe", "rejects", "replays"] = "unsafe"
     """What the same reference twice does."""
@@ -121,7 +128,9 @@ class FxRegistration(Registration[ConfigT, FxProvider]):
 
 @dataclass(frozen=True, kw_only=True)
 class WalletRegistration(Registration[ConfigT, WalletBackend]):
-    """A wallet backend; `migrations` is the package of its Alembic scripts (`starship_x:migrations`)."""
+    """A wallet backend; `migrations` is the package of its Alembic scripts
+    (`starship_x:migrations`).
+    """
 
     kind = "wallet"
     migrations: str | None = None
@@ -138,7 +147,7 @@ class NotifierRegistration(Registration[ConfigT, Notifier]):
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyRegistration(Registration[ConfigT, FulfilPolicy]):
-    """A fulfilment policy; `names_products` says that its config lists the products it may allow."""
+    """A fulfilment policy; `names_products`: its config lists the products it may allow."""
 
     kind = "policy"
     names_products: bool = False

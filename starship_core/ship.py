@@ -49,7 +49,8 @@ class Ship:
     async def open(
         cls, config: Config, *, now: Clock = utc_now, redis_url: str | None = None
     ) -> AsyncIterator[Ship]:
-        """Assemble what the configuration names; everything is closed at the end, last opened first.
+        """Assemble what the configuration names; everything is closed at the end, last opened
+        first.
 
         `redis_url` wins over the configuration's. Connects to no vendor. Raises ConfigError,
         PluginError.

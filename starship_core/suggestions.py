@@ -17,7 +17,9 @@ class Hints:
         self.ids = frozenset(self._popped)
 
     def keep(self, used: frozenset[int], stale: frozenset[int]) -> None:
-        """Call once it is true: assigned ids stay out, and so do stale ones; nobody is offered them again."""
+        """Call once it is true: assigned ids stay out, and so do stale ones; nobody is offered them
+        again.
+        """
         gone = used | stale
         self._popped = {i: entry for i, entry in self._popped.items() if i not in gone}
 

@@ -1,4 +1,7 @@
-"""The core's tables on one screen. Times are microseconds since 1970 UTC, money is minor units, both bigint."""
+"""The core's tables on one screen.
+
+Times are microseconds since 1970 UTC, money is minor units, both bigint.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +62,10 @@ def _maybe_text(name: str) -> Column[str]:
 
 def _flag(name: str, *, default: bool) -> Column[bool]:
     # 0/1, so that one statement text serves both databases
-    return Column(name, BigInt, nullable=False, server_default=str(int(default)))  # type: ignore[return-value]
+    return _int(name, int(default))  # type: ignore[return-value]
 
 
-# --- who -------------------------------------------------------------------------------------------
+# --- who ------------------------------------------------------------------------------------------
 clients = Table(
     "clients",
     metadata,
@@ -94,7 +97,7 @@ credentials = Table(
     _int("created_at"),
 )
 
-# --- what ------------------------------------------------------------------------------------------
+# --- what -----------------------------------------------------------------------------------------
 currencies = Table(
     "currencies",
     metadata,
@@ -172,7 +175,7 @@ client_discounts = Table(
     PrimaryKeyConstraint("client_id", "product_id"),
 )
 
-# --- money -----------------------------------------------------------------------------------------
+# --- money ----------------------------------------------------------------------------------------
 wallets = Table(
     "wallets",
     metadata,
@@ -188,7 +191,7 @@ wallets = Table(
     UniqueConstraint("client_id", "currency"),
 )
 
-# --- orders ----------------------------------------------------------------------------------------
+# --- orders ---------------------------------------------------------------------------------------
 orders = Table(
     "orders",
     metadata,
@@ -272,7 +275,7 @@ transactions = Table(
 Index("ix_transactions_wallet", transactions.c.wallet_id, transactions.c.id)
 Index("ix_transactions_order", transactions.c.order_id)
 
-# --- goods -----------------------------------------------------------------------------------------
+# --- goods ----------------------------------------------------------------------------------------
 vouchers = Table(
     "vouchers",
     metadata,
@@ -338,7 +341,7 @@ quarantine = Table(
     _int("created_at"),
 )
 
-# --- what was said ---------------------------------------------------------------------------------
+# --- what was said --------------------------------------------------------------------------------
 outbox = Table(
     "outbox",
     metadata,
@@ -376,7 +379,10 @@ Index("ix_audit_subject", audit.c.subject, audit.c.id)
 counters = Table(
     "counters", metadata, _text("name"), _int("value", 0), PrimaryKeyConstraint("name")
 )
-"""`voucher`: ids are drawn before encryption, which binds to them. `catalogue`: bumped by every change."""
+"""`voucher`: ids are drawn before encryption, which binds to them.
+
+`catalogue`: bumped by every change.
+"""
 fx_tables = Table(
     "fx_tables",
     metadata,

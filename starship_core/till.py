@@ -1,4 +1,5 @@
-"""The till forms the batches that commit together: whatever waits when the committer is free, no timer.
+"""The till forms the batches that commit together: whatever waits when the committer is free, no
+timer.
 
 It holds the queue, is given the function that settles a batch, and knows nothing of SQL or money.
 """
@@ -56,7 +57,8 @@ class Till(Generic[RequestT, OutcomeT]):
         """Wait for the batch that this request commits with; raises what its own outcome is.
 
         `settle` commits a batch and answers with one outcome a request, in their order; a refusal
-        is a value, not an exception. Nothing is answered before the commit. Raises Unavailable when the queue is too long or
+        is a value, not an exception. Nothing is answered before the commit. Raises Unavailable when
+        the queue is too long or
         the wait passes five seconds before its batch is formed: nothing was written then.
         """
         if len(self._queue) >= QUEUE_LIMIT:
@@ -108,7 +110,7 @@ class Till(Generic[RequestT, OutcomeT]):
             outcomes = await batch[0].settle([waiting.request for waiting in batch])
         except Unavailable as away:
             _answer_all(batch, away)
-        except Exception as fault:  # noqa: BLE001  # one poisoned request must not take its neighbours down
+        except Exception as fault:  # noqa: BLE001  # one poisoned request is alone with its fault
             if len(batch) == 1:
                 _answer_all(batch, fault)
             else:

@@ -85,8 +85,10 @@ async def explain(call: Call, order_id: int) -> None:
         told = await explain_order(order_id, ship)
     lines = [
         f"order {told['order_id']} ({told['reference_code']}): {told['status']}",
-        f"{told['delivered']} of {told['quantity']} × {told['sku']} delivered, "
-        f"{told['pending']} pending, {told['pooled_now']} in the pool now",
+        (
+            f"{told['delivered']} of {told['quantity']} × {told['sku']} delivered, "
+            f"{told['pending']} pending, {told['pooled_now']} in the pool now"
+        ),
         f"charged {told['charged']}, refunded {told['refunded']}",
         "",
         *(f"{step['at']}  {step['what']}: {step['why']}" for step in told["steps"]),

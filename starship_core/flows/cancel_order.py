@@ -41,6 +41,7 @@ def _cancel(tx: Tx, order_id: int, by: By, wallet: WalletBackend, now: datetime)
     save(tx, order, now)
     announce(tx, [("order.cancelled", order, micros(now))])
     record(
-        tx, by, "order.cancel", f"order:{order_id}", at=now, before=facts_of(taken), after=facts_of(order)
+        tx, by, "order.cancel", f"order:{order_id}", at=now, before=facts_of(taken),
+        after=facts_of(order),
     )  # fmt: skip
     return order

@@ -1,4 +1,6 @@
-"""What happened to an order, why, and what is next: for its client, and with more of it for an operator."""
+"""What happened to an order, why, and what is next: for its client, and with more of it for an
+operator.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ def _happened(tx: Tx, order_id: int) -> tuple[Order, list[Step]]:
 
 
 async def explain_order(order_id: int, ship: Ship) -> dict[str, Any]:
-    """For operators: the timeline with postings, every hand that touched it, and the stock there is now."""
+    """For operators: the timeline with postings, every hand that touched it, and the stock there is
+    now.
+    """
     return await ship.database.read(_explained, order_id)
 
 

@@ -1,4 +1,5 @@
-"""POST /orders: read and lock the facts, decide in a pure function, write the outcome, in one transaction.
+"""POST /orders: read and lock the facts, decide in a pure function, write the outcome, in one
+transaction.
 
 Orders that arrive while a transaction is committing share the next one. No vendor is called here.
 """
@@ -61,7 +62,9 @@ class NewOrder(Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Of what was asked, decimals normalised, without the quote: the same request again is a replay."""
+        """Of what was asked, decimals normalised, without the quote: the same request again is a
+        replay.
+        """
         asked = (
             self.product_id, str(self.denomination.normalize()), self.quantity, self.wallet_id,
             self.ref, self.email, self.mobile, self.customer_info, self.metadata,
@@ -81,7 +84,8 @@ Outcome = Placed | Replayed | StarshipError | Contended
 async def place_order(new: NewOrder, client: Client, ship: Ship) -> Placed | Replayed:
     """Deliver from the pool, or park; exactly one of the two, for each key once.
 
-    Raises KeyReused, ReferenceTaken, InsufficientFunds, InvalidInput or Unavailable: nothing was kept.
+    Raises KeyReused, ReferenceTaken, InsufficientFunds, InvalidInput or Unavailable: nothing was
+    kept.
     """
     fingerprint = new.fingerprint
     try:
@@ -98,7 +102,10 @@ async def place_order(new: NewOrder, client: Client, ship: Ship) -> Placed | Rep
 
 
 async def price(new: NewOrder, client: Client, ship: Ship) -> Order:
-    """The order that this request asks for, priced; reads only. Raises InvalidInput, Unavailable."""
+    """The order that this request asks for, priced; reads only.
+
+    Raises InvalidInput, Unavailable.
+    """
     snapshot = await ship.catalogue.current()
     product = snapshot.products.get(new.product_id)
     if product is None or not product.is_active:
@@ -126,7 +133,8 @@ async def price(new: NewOrder, client: Client, ship: Ship) -> Order:
     else:
         charge = _quoted(new, client, ship, face=face, wallet=wallet)
     return Order(
-        client_id=client.id, key=new.key, fingerprint="", ref=new.ref or made_ref(client.id, new.key),
+        client_id=client.id, key=new.key, fingerprint="",
+        ref=new.ref or made_ref(client.id, new.key),
         sku=Sku(product.id, face.minor, face.currency), product_name=product.name,
         quantity=new.quantity, wallet_id=wallet.id, account=wallet.account, price=charge,
         min_expiry=earliest_expiry(now, client), email=new.email, mobile=new.mobile,
@@ -151,7 +159,10 @@ def face_value(denomination: Decimal, currency: str) -> Money:
 
 
 def paying_wallet(client: Client, wallet_id: int | None, currency: str) -> Wallet:
-    """The wallet named, else the one in the product's currency, else the default. Raises InvalidInput."""
+    """The wallet named, else the one in the product's currency, else the default.
+
+    Raises InvalidInput.
+    """
     chosen = [
         wallet
         for wallet in client.wallets
@@ -165,7 +176,9 @@ def paying_wallet(client: Client, wallet_id: int | None, currency: str) -> Walle
 
 
 def earliest_expiry(now: datetime, client: Client) -> datetime:
-    """The client's minimum validity from the next full minute, so that a batch's orders share a floor."""
+    """The client's minimum validity from the next full minute, so that a batch's orders share a
+    floor.
+    """
     minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     return minute + timedelta(days=client.min_validity_days)
 
@@ -197,7 +210,10 @@ async def settle(orders: Sequence[Order], ship: Ship) -> Sequence[Outcome]:
 def commit_together(
     tx: Tx, orders: Sequence[Order], hints: frozenset[int], wallet: WalletBackend, reveal: OpenCode
 ) -> tuple[Sequence[Outcome], frozenset[int]]:
-    """The transaction: synchronous, the same on both databases. Also says which hints were stale."""
+    """The transaction: synchronous, the same on both databases.
+
+    Also says which hints were stale.
+    """
     facts = gather(tx, orders, hints, wallet=wallet, open_code=reveal)
     outcomes = decide(orders, facts)
     written = iter(write_placed(tx, [o for o in outcomes if isinstance(o, Placed)], wallet))

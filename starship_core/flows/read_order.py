@@ -37,7 +37,10 @@ class Asker(NamedTuple):
 
 
 async def read_order(order_id: int, asker: Asker, ship: Ship) -> OrderView:
-    """The client's own order, codes included, the reveal audited in the same transaction. Raises NotFound."""
+    """The client's own order, codes included, the reveal audited in the same transaction.
+
+    Raises NotFound.
+    """
     return await ship.database.run(_view, order_id, asker, ship.vault.reveal, ship.now())
 
 
@@ -103,8 +106,8 @@ def _page(
     total = int(tx.execute(f"SELECT count(*) FROM orders WHERE {where}", *values)[0][0])
     n = len(values)
     rows = tx.execute(
-        f"SELECT {COLUMNS}, (SELECT t.id FROM transactions t WHERE t.key = 'order:' || orders.id || ':debit') "
-        f"FROM orders WHERE {where} ORDER BY id DESC LIMIT ${n + 1} OFFSET ${n + 2}",
+        f"SELECT {COLUMNS}, (SELECT t.id FROM transactions t "
+        f"WHERE t.key = 'order:' || orders.id || ':debit') FROM orders WHERE {where} ORDER BY id DESC LIMIT ${n + 1} OFFSET ${n + 2}",
         *values, limit, (page - 1) * limit,
     )  # fmt: skip
     return [replace(order_of(row[:-1]), transaction_id=row[-1]) for row in rows], total

@@ -29,7 +29,10 @@ WHERE order_id = cast(value->>0 AS bigint) AND ordinal = cast(value->>1 AS bigin
 async def refund_order(
     order_id: int, by: By, ship: Ship, *, items: Collection[int] | None = None
 ) -> Order:
-    """Refund the delivered `items` (ordinals; None: all of them) not refunded before. Raises NotFound, WrongState."""
+    """Refund the delivered `items` (ordinals; None: all of them) not refunded before.
+
+    Raises NotFound, WrongState.
+    """
     return await ship.database.run(_refund, order_id, items, (by, ship.now()), ship.wallet)
 
 

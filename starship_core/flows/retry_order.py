@@ -1,4 +1,7 @@
-"""Retry: the pool again, never a vendor. Partial is allowed; bulk goes in chunks that can be stopped between any two."""
+"""Retry: the pool again, never a vendor.
+
+Partial is allowed; bulk goes in chunks that can be stopped between any two.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class _Chunk(NamedTuple):
 
 
 async def retry_order(order_id: int, by: By, ship: Ship) -> Order:
-    """Allocate what the pool has now; run it again after any crash. Raises NotFound, WrongState, Unavailable."""
+    """Allocate what the pool has now; run it again after any crash.
+
+    Raises NotFound, WrongState, Unavailable.
+    """
     before = await ship.database.read(find_order, order_id)
     wanted: dict[Sku, int] = {}
     if before is not None:
@@ -102,7 +108,8 @@ def _allocate(
     save(tx, order, now)
     if by is not None:
         record(
-            tx, by, "order.retry", f"order:{order_id}", at=now, before=facts_of(taken), after=facts_of(order)
+            tx, by, "order.retry", f"order:{order_id}", at=now, before=facts_of(taken),
+            after=facts_of(order),
         )  # fmt: skip
     return _Chunk(order, frozenset(unit.id for unit in units), claimed.stale, ended, contended)
 
@@ -123,7 +130,10 @@ def _next(order: Order, served: int, *, short: bool, now: datetime) -> tuple[Ord
 
 
 def _announce_end(tx: Tx, order: Order, now: datetime) -> Order:
-    """One event when it ends: delivered, or short of it. The sub-status remembers what was announced."""
+    """One event when it ends: delivered, or short of it.
+
+    The sub-status remembers what was announced.
+    """
     if order.status == "DELIVERED":
         announce(tx, [("order.delivered", order, micros(now))])
     elif order.status == "PARTIALLY_DELIVERED" and order.sub_status == "VENDOR_ORDER_PENDING":

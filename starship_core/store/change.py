@@ -72,10 +72,11 @@ def settle_items(tx: Transaction, order_id: int, ordinals: Iterable[int], at: da
     tx.execute(_SETTLE_ITEMS, json_rows((order_id, n, micros(at)) for n in ordinals))
 
 
-def refund(
+def refund(  # noqa: PLR0913  # what a refund is made of
     tx: Transaction, order: Order, minor: int, wallet: WalletBackend, *, key: str, at: datetime
 ) -> Order:
-    """Give `minor` units back to the wallet that paid, under `key`; never converted again. Raises WrongState.
+    """Give `minor` units back to the wallet that paid, under `key`; never converted again. Raises
+    WrongState.
 
     A refund is never refused because a wallet is inactive.
     """

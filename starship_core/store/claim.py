@@ -59,8 +59,8 @@ class Claim:
 _FIELDS: Final = (
     "id, product_id, denomination, currency, expires_at, voucher_reference_number, sealed, key_id"
 )
-# `|| ''` and `+ 0` keep PostgreSQL on the primary key: without statistics it takes "pooled" for rare
-# and reads the whole pool's index for a handful of ids (measured: 7 ms instead of 0.4 a batch).
+# `|| ''` and `+ 0` keep PostgreSQL on the primary key: without statistics it takes "pooled" for
+# rare and reads the whole pool's index for a handful of ids (measured: 7 ms instead of 0.4 a batch).
 _SUGGESTED: Final = f"""
 SELECT {_FIELDS} FROM vouchers
 WHERE id IN (SELECT cast(value->>0 AS bigint) FROM json_each($1))
@@ -86,7 +86,9 @@ _LOCK_TIMEOUT: Final = "55P03"
 
 
 def lots_of(orders: Iterable[Order]) -> dict[Lot, int]:
-    """How many units each lot wants; the strictest floors first, so that nobody takes what only they can use."""
+    """How many units each lot wants; the strictest floors first, so that nobody takes what only
+    they can use.
+    """
     wanted: dict[Lot, int] = defaultdict(int)
     for order in orders:
         wanted[Lot(order.sku, micros(order.min_expiry))] += order.quantity
@@ -96,7 +98,9 @@ def lots_of(orders: Iterable[Order]) -> dict[Lot, int]:
 def claim(
     tx: Tx, wanted: Mapping[Lot, int], suggested: frozenset[int], open_code: OpenCode
 ) -> Claim:
-    """Lock up to `wanted` units a lot; every returned unit is pooled, in date, open and locked until commit."""
+    """Lock up to `wanted` units a lot; every returned unit is pooled, in date, open and locked
+    until commit.
+    """
     claimed = Claim()
     needed = _totals(wanted)
     if suggested and wanted:
@@ -116,7 +120,9 @@ def claim(
 
 
 def _totals(wanted: Mapping[Lot, int]) -> dict[Lot, int]:
-    """A stricter lot's units also satisfy a laxer one, so each asks for its own and the stricter ones' together."""
+    """A stricter lot's units also satisfy a laxer one, so each asks for its own and the stricter
+    ones' together.
+    """
     totals: dict[Lot, int] = {}
     running: dict[Sku, int] = defaultdict(int)
     for lot, quantity in wanted.items():
@@ -146,7 +152,8 @@ def _top_up(tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode
 
 
 def _wait_for_others(tx: Tx, claimed: Claim, lot: Lot, quantity: int, open_code: OpenCode) -> None:
-    """Without SKIP LOCKED: what another transaction holds may come back, or be gone; at most 200 ms a look.
+    """Without SKIP LOCKED: what another transaction holds may come back, or be gone; at most 200 ms
+    a look.
 
     A look whose rows were all taken meanwhile comes back short though later rows remain, so it is
     repeated until a fresh statement sees nothing left.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
 from typing import Final, NamedTuple
-
 
 from starship_core.model import Sku
 from starship_core.ports import Transaction
@@ -21,7 +19,8 @@ class Item(NamedTuple):
 
 _ITEMS: Final = "SELECT ordinal, status, share FROM items WHERE order_id = $1 ORDER BY ordinal"
 _VOUCHERS: Final = """
-SELECT ordinal, id, product_id, denomination, currency, expires_at, voucher_reference_number, sealed,
+SELECT ordinal, id, product_id, denomination, currency, expires_at, voucher_reference_number,
+sealed,
   key_id
 FROM vouchers WHERE order_id = $1 AND state = 'assigned' ORDER BY ordinal
 """

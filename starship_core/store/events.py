@@ -19,7 +19,9 @@ FROM json_each($1)
 
 
 def announce(tx: Transaction, events: Iterable[tuple[str, Order, int]]) -> None:
-    """Queue (event type, order as it now stands, micros) for relay, in the transaction of the change itself."""
+    """Queue (event type, order as it now stands, micros) for relay, in the transaction of the
+    change itself.
+    """
     tx.execute(_INSERT, json_rows([_row(*event) for event in events]))
 
 

@@ -1,4 +1,6 @@
-"""The facts that a batch is decided on: known keys and references, claimed vouchers, locked balances."""
+"""The facts that a batch is decided on: known keys and references, claimed vouchers, locked
+balances.
+"""
 
 from __future__ import annotations
 

@@ -16,23 +16,23 @@ _encode_price = msgspec.json.Encoder().encode
 _decode_price = msgspec.json.Decoder(Price).decode
 
 COLUMNS: Final = (
-    "id, client_id, idempotency_key, fingerprint, ref, product_id, product_name, currency, denomination, "
-    "quantity, wallet_id, amount_currency, charged, refunded, price, min_expiry, status, sub_status, "
-    "delivery_time, delivered_quantity, pending_items, from_cache, revision, email, mobile, customer_info, "
-    "metadata, placed_at, delivered_at"
+    "id, client_id, idempotency_key, fingerprint, ref, product_id, product_name, currency, "
+    "denomination, quantity, wallet_id, amount_currency, charged, refunded, price, min_expiry, "
+    "status, sub_status, delivery_time, delivered_quantity, pending_items, from_cache, revision, "
+    "email, mobile, customer_info, metadata, placed_at, delivered_at"
 )
 
 _INSERT: Final = """
-INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name, currency,
-  denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status, sub_status,
-  delivery_time, delivered_quantity, pending_items, from_cache, email, mobile, customer_info, metadata,
-  placed_at, delivered_at, updated_at)
-SELECT cast(value->>0 AS bigint), value->>1, value->>2, value->>3, cast(value->>4 AS bigint), value->>5,
-  value->>6, cast(value->>7 AS bigint), cast(value->>8 AS bigint), cast(value->>9 AS bigint), value->>10,
-  cast(value->>11 AS bigint), value->>12, cast(value->>13 AS bigint), value->>14, value->>15, value->>16,
-  cast(value->>17 AS bigint), cast(value->>18 AS bigint), cast(value->>19 AS bigint), value->>20,
-  value->>21, value->>22, value->>23, cast(value->>24 AS bigint), cast(value->>25 AS bigint),
-  cast(value->>24 AS bigint)
+INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name,
+  currency, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status,
+  sub_status, delivery_time, delivered_quantity, pending_items, from_cache, email, mobile,
+  customer_info, metadata, placed_at, delivered_at, updated_at)
+SELECT cast(value->>0 AS bigint), value->>1, value->>2, value->>3, cast(value->>4 AS bigint),
+  value->>5, value->>6, cast(value->>7 AS bigint), cast(value->>8 AS bigint),
+  cast(value->>9 AS bigint), value->>10, cast(value->>11 AS bigint), value->>12,
+  cast(value->>13 AS bigint), value->>14, value->>15, value->>16, cast(value->>17 AS bigint),
+  cast(value->>18 AS bigint), cast(value->>19 AS bigint), value->>20, value->>21, value->>22,
+  value->>23, cast(value->>24 AS bigint), cast(value->>25 AS bigint), cast(value->>24 AS bigint)
 FROM json_each($1) WHERE true
 ON CONFLICT DO NOTHING
 RETURNING id, client_id, idempotency_key
@@ -40,7 +40,10 @@ RETURNING id, client_id, idempotency_key
 
 
 def insert_orders(tx: Transaction, orders: Sequence[Order]) -> list[Order]:
-    """The same orders with their ids. Raises RaceLost when another process took a key or ref meanwhile."""
+    """The same orders with their ids.
+
+    Raises RaceLost when another process took a key or ref meanwhile.
+    """
     rows = tx.execute(_INSERT, json_rows(_row(order) for order in orders))
     if len(rows) != len(orders):
         raise RaceLost
@@ -64,7 +67,8 @@ def _row(order: Order) -> tuple[Any, ...]:
 def order_of(row: Sequence[Any]) -> Order:
     """From a row of `COLUMNS`."""
     (
-        order_id, client_id, key, fingerprint, ref, product_id, product_name, currency, denomination,
+        order_id, client_id, key, fingerprint, ref, product_id, product_name, currency,
+        denomination,
         quantity, wallet_id, _amount_currency, _charged, refunded, price, min_expiry, status,
         sub_status, delivery_time, delivered_quantity, pending_items, from_cache, revision, email,
         mobile, customer_info, metadata, placed_at, delivered_at,

@@ -1,4 +1,6 @@
-"""Write what a batch decided: set-based, only what succeeded, nothing for an order that was not inserted."""
+"""Write what a batch decided: set-based, only what succeeded, nothing for an order that was not
+inserted.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM
 
 
 def write_placed(tx: Transaction, placed: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
-    """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with their ids."""
+    """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with
+    their ids.
+    """
     if not placed:
         return []
     orders = insert_orders(tx, [each.order for each in placed])

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from starship_core.clock import moment, rfc3339
-from starship_core.model import NO_EXPIRY, Order, minor_text
+from starship_core.model import NO_EXPIRY, Order, Secret, minor_text
 from starship_core.store.claim import Unit
 from starship_core.store.contents import Item
 
@@ -105,12 +105,16 @@ def _voucher(ordinal: int, unit: Unit) -> VoucherAnswer:
     code, expires_at = unit.code, moment(unit.expires_at)
     return VoucherAnswer(
         item_id=ordinal,
-        card_number=code.card_number and code.card_number.reveal(),
-        pin_code=code.pin_code and code.pin_code.reveal(),
-        claim_url=code.claim_url and code.claim_url.reveal(),
+        card_number=_plain(code.card_number),
+        pin_code=_plain(code.pin_code),
+        claim_url=_plain(code.claim_url),
         voucher_reference_number=unit.voucher_reference_number,
         expires_at=None if expires_at >= NO_EXPIRY else rfc3339(expires_at),
     )
+
+
+def _plain(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.reveal()
 
 
 def _facts(order: Order) -> dict[str, Any]:
