@@ -1,82 +1,43 @@
-"""What operators do with clients' wallets: open them, put money in, take it back, set limits, list.
+"""What operators do with clients' wallets: open, credit, reverse a credit, set a limit, list.
 
-Each change is one transaction: the wallet backend's posting, the row that the API shows and the audit
-row happen together or not at all.
+Each change is one transaction: the wallet backend's posting, the row that the API shows and the
+audit row happen together or not at all.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from babel.numbers import is_currency
 from msgspec import Struct
 
 from starship_core.audit import By, record
 from starship_core.catalogue import touch
-from starship_core.clock import micros
 from starship_core.database import Tx
 from starship_core.errors import InvalidInput, NotFound, WrongState
-from starship_core.model import Balance, Entry, Money
-from starship_core.ports import WalletBackend
-from starship_core.shelves import add_currencies
+from starship_core.model import Entry, Money
+from starship_core.ports import Statements
 from starship_core.ship import Ship
 from starship_core.store.orders import account_of
-from starship_core.store.write import insert_transactions
+from starship_core.store.shelves import add_currencies
+from starship_core.store.wallets import (
+    Movement,
+    WalletState,
+    WalletType,
+    find_movement,
+    insert_wallet,
+    lock_wallet,
+    move,
+    wallet_row,
+    wallet_rows,
+    wallet_state,
+    write_limit,
+)
 
-WalletType = Literal["PREPAID", "POSTPAID"]
-
-_COLUMNS: Final = "id, client_id, currency, account, type, credit_limit, is_active"
-_WALLET: Final = f"SELECT {_COLUMNS} FROM wallets WHERE id = $1"
-_WALLETS: Final = f"""
-SELECT {_COLUMNS} FROM wallets
-WHERE client_id = cast($1 AS bigint) OR cast($1 AS bigint) = 0 ORDER BY id
-"""
-_CLIENT: Final = "SELECT 1 FROM clients WHERE id = $1"
-# the account is named after the id, which is not known yet; the placeholder is as unique as the wallet
-_OPEN: Final = """
-INSERT INTO wallets (client_id, currency, account, type, credit_limit, created_at, updated_at)
-VALUES ($1, $2, 'new:' || cast($1 AS text) || ':' || $2, $3, $4, $5, $5)
-ON CONFLICT DO NOTHING RETURNING id
-"""
-_NAME: Final = "UPDATE wallets SET account = $2 WHERE id = $1"
-_FIRST: Final = """
-UPDATE clients SET default_wallet_id = $2 WHERE id = $1 AND default_wallet_id IS NULL
-"""
-_LIMIT: Final = "UPDATE wallets SET credit_limit = $2, updated_at = $3 WHERE id = $1"
-_TRANSACTION: Final = """
-SELECT id, wallet_id, amount, currency, balance_after FROM transactions WHERE key = $1
-"""
-
-
-class WalletState(Struct, frozen=True, kw_only=True):
-    """A wallet and what is in it."""
-
-    id: int
-    client_id: int
-    currency: str
-    account: str
-    type: WalletType
-    credit_limit: Money
-    balance: Money
-    is_active: bool
-
-    @property
-    def spendable(self) -> Money:
-        """What orders may still cost."""
-        return Money(self.balance.minor + self.credit_limit.minor, self.currency)
-
-
-class Moved(Struct, frozen=True, kw_only=True):
-    """A credit or its reversal. `repeated`: it had happened before, and nothing moved now."""
-
-    wallet_id: int
-    transaction_id: int
-    reference: str
-    amount: Money
-    balance_after: Money
-    repeated: bool
+_REFERENCE: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -113,58 +74,53 @@ async def open_wallet(  # noqa: PLR0913  # what a wallet is, and whose hand open
 
     Raises NotFound, InvalidInput, and WrongState when there is one.
     """
-    limit = credit_limit or Money(0, currency)
     if not is_currency(currency):
         raise InvalidInput(f"{currency!r} is no ISO 4217 currency", field="currency")
+    limit = credit_limit or Money(0, currency)
     _refuse_limit(limit, currency)
 
     def work(tx: Tx) -> WalletState:
         now = ship.now()
-        if not tx.execute(_CLIENT, client_id):
-            raise NotFound("client", client_id)
-        opened = tx.execute(_OPEN, client_id, currency, type, limit.minor, micros(now))
-        if not opened:
-            raise WrongState(f"client {client_id} has a wallet in {currency} already", found="open")
-        wallet_id = int(opened[0][0])
-        account = account_of(wallet_id)
-        tx.execute(_NAME, wallet_id, account)
-        tx.execute(_FIRST, client_id, wallet_id)
-        ship.wallet.open_account(tx, account, currency, floor=-limit.minor)
+        touch(tx)  # first: its row is what makes two who add the same currency wait
         add_currencies(tx, {currency}, now)
-        touch(tx)
-        state = _locked(tx, wallet_id, ship.wallet)
-        record(tx, by, "wallet.open", f"wallet:{wallet_id}", at=now, after=_facts(state))
+        wallet_id = insert_wallet(tx, client_id, currency, type, now)
+        ship.wallet.open_account(tx, account_of(wallet_id), currency, floor=0)
+        state = lock_wallet(tx, wallet_id, ship.wallet)
+        if limit.minor:
+            state = write_limit(tx, state, limit, ship.wallet, now)
+        record(tx, by, "wallet.open", f"wallet:{wallet_id}", at=now, after=state.facts())
         return state
 
     return await ship.database.run(work)
 
 
-async def credit_wallet(  # noqa: PLR0913  # a top-up has these facts
+async def credit_wallet(  # noqa: PLR0913  # a credit has these facts
     ship: Ship, wallet_id: int, amount: Money, *, reference: str, by: By, remarks: str = ""
-) -> Moved:
+) -> Movement:
     """Put `amount` in, once for each `reference`.
 
     The same reference again with the same wallet and amount changes nothing and says so. Raises
-    WrongState for another one, or when it was reversed; NotFound, InvalidInput.
+    WrongState for another one, and when it was reversed since; NotFound; InvalidInput.
     """
     if amount.minor <= 0:
         raise InvalidInput(f"a credit is more than 0, not {amount}", field="amount")
-    _refuse_reference(reference)
+    if not _REFERENCE.fullmatch(reference):
+        raise InvalidInput(
+            "a reference is 1 to 255 printable ASCII characters without blanks at its ends",
+            field="reference",
+        )
 
-    def work(tx: Tx) -> Moved:
-        state = _locked(tx, wallet_id, ship.wallet)
-        _refuse_currency(state, amount)
-        if earlier := _moved(tx, _credit_key(reference), reference):
-            if _moved(tx, _reversal_key(reference), reference):
+    def work(tx: Tx) -> Movement:
+        state = lock_wallet(tx, wallet_id, ship.wallet)
+        if amount.currency != state.currency:
+            raise InvalidInput(
+                f"wallet {wallet_id} is in {state.currency}, not {amount.currency}", field="amount"
+            )
+        if earlier := find_movement(tx, _credit_key(reference)):
+            _refuse_another(earlier, wallet_id, amount, reference)
+            if find_movement(tx, _reversal_key(reference)):
                 raise WrongState(
                     f"the credit {reference} was reversed; use another reference", found="reversed"
-                )
-            if (earlier.wallet_id, earlier.amount) != (wallet_id, amount):
-                raise WrongState(
-                    f"{reference} is the reference of a credit of {earlier.amount} to wallet "
-                    f"{earlier.wallet_id}",
-                    found=str(earlier.amount),
-                    code="REFERENCE_TAKEN",
                 )
             return earlier
         entry = Entry(
@@ -175,23 +131,25 @@ async def credit_wallet(  # noqa: PLR0913  # a top-up has these facts
             kind="credit",
             at=ship.now(),
         )
-        return _move(tx, ship.wallet, state, entry, (by, reference, remarks or f"credit {reference}"))
+        moved = move(tx, state, entry, ship.wallet, remarks=remarks or f"credit {reference}")
+        _record(tx, by, state, moved, (entry, reference))
+        return moved
 
     return await ship.database.run(work)
 
 
-async def reverse_credit(ship: Ship, reference: str, *, by: By, remarks: str = "") -> Moved:
-    """Take a credit back, all of it, once.
+async def reverse_credit(ship: Ship, reference: str, *, by: By, remarks: str = "") -> Movement:
+    """Take a credit back, all of it, once; again changes nothing and says so.
 
-    Raises NotFound for an unknown reference and InsufficientFunds when the money has been spent.
+    Raises NotFound for an unknown reference, InsufficientFunds when the money has been spent.
     """
 
-    def work(tx: Tx) -> Moved:
-        credit = _moved(tx, _credit_key(reference), reference)
+    def work(tx: Tx) -> Movement:
+        credit = find_movement(tx, _credit_key(reference))
         if credit is None:
             raise NotFound("credit with the reference", reference)
-        state = _locked(tx, credit.wallet_id, ship.wallet)
-        if earlier := _moved(tx, _reversal_key(reference), reference):
+        state = lock_wallet(tx, credit.wallet_id, ship.wallet)
+        if earlier := find_movement(tx, _reversal_key(reference)):
             return earlier
         entry = Entry(
             key=_reversal_key(reference),
@@ -202,9 +160,9 @@ async def reverse_credit(ship: Ship, reference: str, *, by: By, remarks: str = "
             of=_credit_key(reference),
             at=ship.now(),
         )
-        return _move(
-            tx, ship.wallet, state, entry, (by, reference, remarks or f"reversal of {reference}")
-        )
+        moved = move(tx, state, entry, ship.wallet, remarks=remarks or f"reversal of {reference}")
+        _record(tx, by, state, moved, (entry, reference))
+        return moved
 
     return await ship.database.run(work)
 
@@ -213,7 +171,7 @@ async def set_limit(ship: Ship, wallet_id: int, credit_limit: Money, *, by: By) 
     """How far below zero orders may take the wallet. Raises WrongState below what is owed now."""
 
     def work(tx: Tx) -> WalletState:
-        before = _locked(tx, wallet_id, ship.wallet)
+        before = lock_wallet(tx, wallet_id, ship.wallet)
         _refuse_limit(credit_limit, before.currency)
         if before.credit_limit == credit_limit:
             return before
@@ -224,13 +182,87 @@ async def set_limit(ship: Ship, wallet_id: int, credit_limit: Money, *, by: By) 
                 found=str(owed),
             )
         now = ship.now()
-        ship.wallet.open_account(tx, before.account, before.currency, floor=-credit_limit.minor)
-        tx.execute(_LIMIT, wallet_id, credit_limit.minor, micros(now))
-        after = _locked(tx, wallet_id, ship.wallet)
+        after = write_limit(tx, before, credit_limit, ship.wallet, now)
         record(
-            tx, by, "wallet.limit", f"wallet:{wallet_id}", at=now, before=_facts(before),
-            after=_facts(after),
+            tx, by, "wallet.limit", f"wallet:{wallet_id}", at=now, before=before.facts(),
+            after=after.facts(),
         )  # fmt: skip
         return after
 
     return await ship.database.run(work)
+
+
+async def show_wallet(ship: Ship, wallet_id: int) -> WalletState:
+    """The wallet as it stands. Raises NotFound."""
+    row = await ship.database.read(wallet_row, wallet_id)
+    return wallet_state(row, await ship.wallet.balance(account_of(wallet_id)))
+
+
+async def list_wallets(ship: Ship, client_id: int | None = None) -> Sequence[WalletState]:
+    """All wallets, or a client's. Each balance is true at its own moment."""
+    rows = await ship.database.read(wallet_rows, client_id)
+    return [wallet_state(row, await ship.wallet.balance(account_of(row[0]))) for row in rows]
+
+
+async def statement(ship: Ship, wallet_id: int, since: datetime, until: datetime) -> Statement:
+    """What happened from `since` to before `until`; it adds up. Raises NotFound, InvalidInput."""
+    backend: Any = ship.wallet
+    if not hasattr(backend, "statement"):
+        raise InvalidInput("this deployment's wallet backend gives no statements")
+    statements: Statements = backend
+    row = await ship.database.read(wallet_row, wallet_id)
+    currency = str(row[2])
+    opening, lines, closing = await statements.statement(account_of(wallet_id), since, until)
+    return Statement(
+        wallet_id=wallet_id,
+        since=since,
+        until=until,
+        opening=Money(opening, currency),
+        lines=tuple(
+            Line(
+                at=line.at,
+                key=line.key,
+                kind=line.kind,
+                amount=Money(line.minor, currency),
+                balance_after=Money(line.balance_after, currency),
+            )
+            for line in lines
+        ),
+        closing=Money(closing, currency),
+    )
+
+
+def _record(tx: Tx, by: By, state: WalletState, moved: Movement, told: tuple[Entry, str]) -> None:
+    entry, reference = told
+    facts = state.facts()
+    moved_to = {"balance": moved.balance_after.text, "amount": moved.amount.text}
+    record(
+        tx, by, f"wallet.{entry.kind}", f"wallet:{state.id}", at=entry.at, before=facts,
+        after=facts | moved_to | {"reference": reference},
+    )  # fmt: skip
+
+
+def _credit_key(reference: str) -> str:
+    return f"topup:{reference}"
+
+
+def _reversal_key(reference: str) -> str:
+    return f"reversal:{reference}"
+
+
+def _refuse_another(earlier: Movement, wallet_id: int, amount: Money, reference: str) -> None:
+    if (earlier.wallet_id, earlier.amount) != (wallet_id, amount):
+        raise WrongState(
+            f"{reference} is the reference of a credit of {earlier.amount} to wallet "
+            f"{earlier.wallet_id}",
+            found=str(earlier.amount),
+            code="REFERENCE_TAKEN",
+        )
+
+
+def _refuse_limit(limit: Money, currency: str) -> None:
+    if limit.minor < 0 or limit.currency != currency:
+        raise InvalidInput(
+            f"a credit limit is an amount of {currency} from 0 up, not {limit}",
+            field="credit_limit",
+        )
