@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -110,10 +111,8 @@ async def list_products(request: AnyRequest) -> ASGIApp:
     products = page.of(found)
     times = await delivery_times(products, client, ship)
     headers = page.headers(total=len(found), size=len(products))
-    put_together = _listed, Shown(snapshot, client, ship), products, times, headers
-    if len(products) < _MANY:
-        return _listed(*put_together[1:])
-    return await asyncio.to_thread(*put_together)
+    reply = partial(_listed, Shown(snapshot, client, ship), products, times, headers)
+    return reply() if len(products) < _MANY else await asyncio.to_thread(reply)
 
 
 def _listed(
@@ -172,7 +171,8 @@ def _sorted(products: list[Product], sort: Sort) -> list[Product]:
     ),
 )
 async def get_product(request: AnyRequest) -> ASGIApp:
-    product_id = _id(request)
+    product_id = path_id(request.path_params["product_id"], "product")
+    read_query(request.scope["query_string"], ())
     ship, client = ship_of(request), caller(request)
     snapshot = await ship.catalogue.current()
     product = snapshot.product(product_id)
@@ -206,11 +206,12 @@ _ASKED: Final = {"denomination": "20.00", "quantity": 3}
     ),
 )
 async def post_availability(request: AnyRequest) -> ASGIApp:
+    product_id = await _known_product(request)
     require_json(request.scope["headers"])
     body = decode(body_of(request), _availability_body)
     denomination = read_amount(body.denomination, "denomination")
     client, ship = caller(request), ship_of(request)
-    found = await availability(_id(request), denomination, body.quantity, client=client, ship=ship)
+    found = await availability(product_id, denomination, body.quantity, client=client, ship=ship)
     answer = AvailabilityAnswer(found.is_available, found.delivery_time, found.max_quantity)
     return json_reply(answer)
 
@@ -232,11 +233,12 @@ async def post_availability(request: AnyRequest) -> ASGIApp:
     ),
 )
 async def post_charges(request: AnyRequest) -> ASGIApp:
+    product_id = await _known_product(request)
     require_json(request.scope["headers"])
     body = decode(body_of(request), _charges_body)
     asked = NewOrder(
         key="",
-        product_id=_id(request),
+        product_id=product_id,
         denomination=read_amount(body.denomination, "denomination"),
         quantity=body.quantity,
         wallet_id=body.wallet_id,
@@ -245,8 +247,13 @@ async def post_charges(request: AnyRequest) -> ASGIApp:
     return json_reply(charges_answer(await quote_charges(asked, caller(request), ship_of(request))))
 
 
-def _id(request: AnyRequest) -> int:
-    return path_id(request.path_params["product_id"], "product")
+async def _known_product(request: AnyRequest) -> int:
+    """A path that leads nowhere is told before anything is said of the body."""
+    product_id = path_id(request.path_params["product_id"], "product")
+    read_query(request.scope["query_string"], ())
+    if product_id not in (await ship_of(request).catalogue.current()).products:
+        raise NotFound("product", product_id)
+    return product_id
 
 
 ROUTES: Final = (list_products, get_product, post_availability, post_charges)
