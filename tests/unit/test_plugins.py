@@ -215,8 +215,9 @@ def test_a_wrong_plugin_api_is_refused(refused: Any, api: object, cure: str) -> 
     """The text says which API the core speaks and which package has to be upgraded."""
     assert refused(vendor_plugin(api=api)) == [
         (
-            "plugin bamboo (starship-bamboo 1.2.3): register_vendor_fulfillers handed over "
-            f"'bamboo', written for plugin API {api!r}; this core speaks plugin API 1: upgrade {cure}"
+            "plugin bamboo (starship-bamboo 1.2.3): register_vendor_fulfillers "
+            f"handed over 'bamboo', written for plugin API {api!r}; "
+            f"this core speaks plugin API 1: upgrade {cure}"
         )
     ]
 
@@ -268,8 +269,9 @@ def test_a_hook_that_raised_is_refused(refused: Any) -> None:
         "plugin bad (starship-bad 1.2.3): register_fx_providers raised ZeroDivisionError: ",
         "plugin bad (starship-bad 1.2.3): register_notifiers raised LookupError: no luck",
         (
-            "plugin bamboo (starship-bamboo 1.2.3): register_vendor_fulfillers handed over "
-            "'bamboo', written for plugin API 2; this core speaks plugin API 1: upgrade starship-core"
+            "plugin bamboo (starship-bamboo 1.2.3): register_vendor_fulfillers "
+            "handed over 'bamboo', written for plugin API 2; "
+            "this core speaks plugin API 1: upgrade starship-core"
         ),
     ]
 
