@@ -88,3 +88,12 @@ def test_a_long_module_and_a_long_function_are_found(plant: Plant) -> None:
         "starship_core/long.py:1: 301 lines, at most 300: split it by verb",
         "starship_core/long.py:1: f: 41 lines, at most 40",
     ]
+
+
+def test_a_test_without_intent_is_found(plant: Plant) -> None:
+    """In classes, too; a helper that is no test needs none."""
+    text = "def made(): pass\nclass TestX:\n    async def test_y(self): pass\n"
+    assert plant("plugins/x/tests/test_x.py", text) == [
+        "plugins/x/tests/test_x.py:3: test_y: no sentence of intent"
+    ]
+    assert plant("plugins/x/tests/test_x.py", text.replace("self): pass", 'self): "Why."')) == []

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.lint import names, public_routes, reveals, sizes
+from tools.lint import intents, names, public_routes, reveals, sizes
 from tools.lint.finding import Finding, sources
 
-RULES = (names, public_routes, reveals, sizes)
+RULES = (intents, names, public_routes, reveals, sizes)
 
 
 def findings(root: Path) -> Iterator[Finding]:
