@@ -9,7 +9,7 @@ import ipaddress
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -140,7 +140,7 @@ class _Remembered:
 class Access:
     """Credentials by API key. A revoked one stops within `ttl` seconds in every process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it reads, and two clocks
         self,
         database: Database,
         vault: OpensSecrets,
@@ -148,12 +148,14 @@ class Access:
         *,
         environment: Environment,
         ttl: float = 2.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._vault = vault
         self._now = now
         self._environment: Environment = environment
         self._ttl = ttl
+        self._monotonic = monotonic
         self._prefix = f"sk_{environment}_"
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
         self._reading: dict[str, asyncio.Task[Credential | None]] = {}
@@ -163,7 +165,7 @@ class Access:
 
         Raises Unavailable when the database is away and nothing fresh is known.
         """
-        moment = time.monotonic()
+        moment = self._monotonic()
         entry = self._known.get(api_key)
         if entry is not None and moment < entry.good_until:
             if moment >= entry.refresh_at:
@@ -191,7 +193,7 @@ class Access:
             task.exception()  # whoever waited has it; a failed refresh is tried by the next request
 
     async def _read(self, api_key: str) -> Credential | None:
-        asked_at = time.monotonic()
+        asked_at = self._monotonic()
         rows = await self._database.read(_rows, api_key)
         found = self._credential(rows) if rows else None
         self._known[api_key] = _Remembered(found, asked_at, self._ttl)
