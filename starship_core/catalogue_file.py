@@ -164,5 +164,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return json.dumps(value)  # no column takes an object; its own check will say so
+        return "{…}"  # no column takes an object, and its own check will say so
     return "" if value is None else str(value).strip()

@@ -115,7 +115,7 @@ class _Resolver:
         add_currencies(tx, {line.currency for line in lines}, now)
         countries = {line.given.get("country") for line in lines} - {None}
         self._countries = add_countries(tx, {str(code) for code in countries}, now)
-        shelves = {(line.category, line.given.get("subcategory")) for line in lines}
+        shelves = [(line.category, line.given.get("subcategory")) for line in lines]
         self._shelves = add_categories(tx, shelves, now)
 
     def __call__(self, line: Line, known: Stored | None) -> Stored:

@@ -5,7 +5,7 @@ An id once given stays; what an operator changed since is not changed back.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -38,7 +38,8 @@ _COUNTRIES: Final = "SELECT code, id FROM countries"
 _ADD_CATEGORIES: Final = """
 INSERT INTO categories (slug, name, parent_id, created_at, updated_at)
 SELECT value->>0, value->>1, cast(value->>2 AS bigint), cast($2 AS bigint), cast($2 AS bigint)
-FROM json_each($1) WHERE value->>0 NOT IN (SELECT slug FROM categories) ORDER BY value->>0
+FROM json_each($1) WHERE value->>0 NOT IN (SELECT slug FROM categories)
+ORDER BY cast(key AS bigint)
 """
 _CATEGORIES: Final = "SELECT slug, id FROM categories"
 
@@ -66,29 +67,35 @@ def _tender(country: str, now: datetime) -> str | None:
 
 
 def add_categories(
-    tx: Transaction, shelves: Collection[Shelf], now: datetime
+    tx: Transaction, shelves: Iterable[Shelf], now: datetime
 ) -> dict[Shelf, tuple[int, int | None]]:
     """Make those that are missing; of each, the category's and the subcategory's id.
 
-    A category is known by its slug, so that `Food & drink` and `Food and Drink` are two, but case
-    and blanks make no difference.
+    A category is known by its slug, so case, blanks and signs make no difference; it keeps the name
+    that came first.
     """
-    tops = {slug(category): category for category, _ in sorted(shelves, key=str)}
-    above = [(short, name, None) for short, name in tops.items()]
-    tx.execute(_ADD_CATEGORIES, json_rows(above), micros(now))
-    ids = _numbers(tx, _CATEGORIES)
-    subs = {
-        _below(category, sub): (sub, ids[slug(category)])
-        for category, sub in sorted(shelves, key=str)
-        if sub is not None
-    }
-    below = [(short, name, parent) for short, (name, parent) in subs.items()]
-    tx.execute(_ADD_CATEGORIES, json_rows(below), micros(now))
-    ids = _numbers(tx, _CATEGORIES)
+    wanted = dict.fromkeys(shelves)
+    tops: dict[str, tuple[str, int | None]] = {}
+    for category, _ in wanted:
+        tops.setdefault(slug(category), (category, None))
+    ids = _add(tx, tops, now)
+    subs: dict[str, tuple[str, int | None]] = {}
+    for category, sub in wanted:
+        if sub is not None:
+            subs.setdefault(_below(category, sub), (sub, ids[slug(category)]))
+    ids = _add(tx, subs, now)
     return {
         (category, sub): (ids[slug(category)], None if sub is None else ids[_below(category, sub)])
-        for category, sub in shelves
+        for category, sub in wanted
     }
+
+
+def _add(
+    tx: Transaction, shelves: Mapping[str, tuple[str, int | None]], now: datetime
+) -> dict[str, int]:
+    rows = ((short, name, parent) for short, (name, parent) in shelves.items())
+    tx.execute(_ADD_CATEGORIES, json_rows(rows), micros(now))
+    return _numbers(tx, _CATEGORIES)
 
 
 def _below(category: str, sub: str) -> str:
