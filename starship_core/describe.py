@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -48,10 +49,20 @@ def fields(section: type[Struct]) -> Sequence[Field]:
 
 
 def _type(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        return _type(get_args(annotation)[0])
-    text = annotation.__name__ if type(annotation) is type else repr(annotation)
-    return _MODULE.sub("", text)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is None or annotation is type(None):
+        return "None"
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, UnionType):
+        return " | ".join(_type(each) for each in arguments)
+    if annotation is Ellipsis:
+        return "..."
+    if origin is Literal:
+        return _MODULE.sub("", repr(annotation))
+    if origin is not None:
+        return f"{_type(origin)}[{', '.join(_type(each) for each in arguments)}]"
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def _default(info: structs.FieldInfo) -> Any:

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 
 import msgspec
 import rich_click as click
+from click.exceptions import Exit
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -56,16 +57,26 @@ class Call:
 
         return load(self.config_path)
 
-    def answer(self, document: Any, human: RenderableType | None = None) -> None:
-        """Print the answer, once: `document` as JSON with `--json`, otherwise `human`.
+    def answer(self, document: Any, *human: RenderableType) -> None:
+        """Print the answer, once: `document` as JSON with `--json`, otherwise what is `human`.
 
         Structs, dataclasses, Decimals (as strings) and times can be encoded; a Secret cannot.
         A plain string in `human` is printed as it is, without rich markup.
         """
         if self.json:
             _print_json(document)
-        elif human is not None:
-            stdout().print(Text(human) if isinstance(human, str) else human, soft_wrap=True)
+            return
+        for part in human:
+            if isinstance(part, str):
+                stdout().print(Text(part), soft_wrap=True)
+            else:
+                stdout().print(part)
+
+    def refuse(self, error: StarshipError) -> NoReturn:
+        """End with the error on stderr, for a command that gave its JSON document already."""
+        for problem in _problems(error):
+            _stderr().print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
+        raise Exit(2 if isinstance(error, (ConfigError, PluginError)) else 1)
 
     def note(self, text: str) -> None:
         """Something worth knowing beside the answer, on stderr; not said with `--json`."""
@@ -173,7 +184,10 @@ def _called(
             if inspect.isawaitable(outcome):
                 asyncio.run(_awaited(outcome))
         except StarshipError as error:
-            _fail(call, error)
+            if call.json:
+                problems = _problems(error)
+                _print_json({"error": {"type": type(error).__name__, "problems": problems}})
+            call.refuse(error)
 
     return run  # type: ignore[return-value]  # its keywords are the options just added
 
@@ -182,19 +196,13 @@ async def _awaited(outcome: Awaitable[None]) -> None:
     await outcome
 
 
-def _fail(call: Call, error: StarshipError) -> None:
-    """Say what was wrong; exit 2 when a file or a package has to be fixed first, else 1."""
-    problems = getattr(error, "problems", None) or [str(error)]
-    for problem in problems:
-        _stderr().print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
-    if call.json:
-        _print_json({"error": {"type": type(error).__name__, "problems": problems}})
-    sys.exit(2 if isinstance(error, (ConfigError, PluginError)) else 1)
+def _problems(error: StarshipError) -> list[str]:
+    return getattr(error, "problems", None) or [str(error)]
 
 
 def stdout() -> Console:
     """Where answers go. Made on each use: tests and pipes replace `sys.stdout`."""
-    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 200)
+    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def _stderr() -> Console:

@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
-from msgspec import Struct
+from msgspec import Meta, Struct, defstruct
 from structlog.testing import capture_logs
 
 from starship_core import (
@@ -606,6 +608,24 @@ def test_fields_are_described_for_a_deployer() -> None:
             doc="What we ask for, in their words.",
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (Literal["live", "a.b"], "Literal['live', 'a.b']"),
+        (dict[str, Decimal], "dict[str, Decimal]"),
+        (tuple[int, ...], "tuple[int, ...]"),
+        (Optional[Annotated[datetime, Meta(tz=True)]], "datetime | None"),  # noqa: UP045
+        (list[Secret] | None, "list[Secret] | None"),
+        (Any, "Any"),
+    ],
+)
+def test_types_are_written_without_modules(annotation: Any, text: str) -> None:
+    """A deployer reads them; where a class lives is nothing to them."""
+    made = defstruct("Made", [("one", annotation)])
+
+    assert [field.type for field in fields(made)] == [text]
 
 
 def test_policies_tell_their_facts() -> None:
