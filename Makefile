@@ -27,7 +27,7 @@ test: $(READY) ## every test on both databases; counts held against tests/floor.
 	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor
 
 floor: $(READY) ## raise tests/floor.toml to what is collected now
-	$(BIN)/python -m pytest -q --collect-only -p tools.floor --write-floor
+	$(BIN)/python -m pytest -qq --collect-only -p tools.floor --write-floor
 
 bench: $(READY) ## orders per second against the bare drivers (QUICK=1: a short look)
 	$(BIN)/python bench/run.py
