@@ -28,7 +28,7 @@ _CLIENT: Final = "SELECT 1 FROM clients WHERE id = $1"
 # the account is named after the id, which is not known yet
 _OPEN: Final = """
 INSERT INTO wallets (client_id, currency, account, type, credit_limit, created_at, updated_at)
-VALUES ($1, $2, 'new:' || cast($1 AS text) || ':' || $2, $3, 0, $4, $4)
+VALUES ($1, $2, $3, $4, 0, $5, $5)
 ON CONFLICT DO NOTHING RETURNING id
 """
 _NAME: Final = "UPDATE wallets SET account = $2 WHERE id = $1"
@@ -121,7 +121,8 @@ def insert_wallet(
     """The new wallet's id; the client's first becomes its default. Raises NotFound, WrongState."""
     if not tx.execute(_CLIENT, client_id):
         raise NotFound("client", client_id)
-    opened = tx.execute(_OPEN, client_id, currency, kind, micros(now))
+    unnamed = f"new:{client_id}:{currency}"
+    opened = tx.execute(_OPEN, client_id, currency, unnamed, kind, micros(now))
     if not opened:
         raise WrongState(f"client {client_id} has a wallet in {currency} already", found="open")
     wallet_id = int(opened[0][0])
