@@ -13,6 +13,7 @@ import os
 import re
 import time
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from starship_core.model import Secret, Voucher
 
 __all__ = ["Code", "MissingKey", "Unsealable", "Vault", "create_keys"]
 
+LONGEST_CODE: Final = 2048
 _NONCE: Final = (
     12  # random: 2³² seals under one key keep a repeat below one in 2³² (NIST SP 800-38D)
 )
@@ -35,7 +37,7 @@ _SPACES_AND_DASHES: Final = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 _ORIGIN_OF_URL: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 
 
-class Unsealable(StarshipError):  # noqa: N818  # named by what to do next, like all of ours
+class Unsealable(StarshipError):  # named by what to do next, like all of ours
     """Do: quarantine the row; it was altered, or belongs to another. Never holds content."""
 
 
@@ -53,6 +55,21 @@ class Code(Struct, frozen=True):
     @classmethod
     def of(cls, voucher: Voucher) -> Code:
         return cls(voucher.card_number, voucher.pin_code, voucher.claim_url)
+
+    @property
+    def fault(self) -> str | None:
+        """Why this cannot be anybody's voucher code; nothing of it is told."""
+        parts = [part.reveal() for part in self if part is not None]
+        if not any(part.strip() for part in parts):
+            return "holds no code"
+        if any(len(part) > LONGEST_CODE for part in parts):
+            return f"has a code of more than {LONGEST_CODE} characters"
+        if any(not part.isprintable() for part in parts):
+            return "has a code with characters that cannot be printed"
+        return None
+
+    def __iter__(self) -> Iterator[Secret | None]:
+        return iter((self.card_number, self.pin_code, self.claim_url))
 
 
 class _Plain(Struct, frozen=True, array_like=True):
@@ -111,7 +128,7 @@ class Vault:
     def seal(self, voucher_id: int, code: Code) -> tuple[str, str]:
         """Encrypt for this voucher's row and no other: (text, key id)."""
         key_id = self.current_key  # asks the folder: nothing new may hang on a key that was retired
-        plain = _encode(_Plain(*map(_open, (code.card_number, code.pin_code, code.claim_url))))
+        plain = _encode(_Plain(*map(_open, code)))
         return _seal(self._current.codes, plain, b"voucher:%d" % voucher_id), key_id
 
     def reveal(self, voucher_id: int, sealed: str, key_id: str) -> Code:

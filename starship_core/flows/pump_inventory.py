@@ -1,55 +1,245 @@
 """The pump: sources → stock → pool. Every step commits by itself, and running it again is right.
 
-`received` rows are ours but not on sale; one transaction makes them `pooled`; then Redis is told, then
-the source. A crash before the last step only means that the source offers the same units again, and
-their origin is known. Nothing is bought here.
+A `received` row is ours but not on sale; one transaction makes it `pooled`; then Redis is told,
+then the source. A crash before the last step only means that the source offers the same units
+again, and their origin is known. Nothing is bought here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
-
-import structlog
-from msgspec import Struct
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
 
 from starship_core.audit import By, record
 from starship_core.clock import micros, moment
-from starship_core.errors import StarshipError, Unavailable
-from starship_core.intake import Judge, Outcome, Unit, compare
-from starship_core.lease import PATIENCE, Lease, leased
-from starship_core.mirror import Repaired, mirror
-from starship_core.model import Sku, Voucher, Want
+from starship_core.errors import Unavailable
+from starship_core.lease import Lease, leased
+from starship_core.model import Sku, Want
 from starship_core.ports import InventorySource, Transaction
-from starship_core.pulling import Fault, chunks, confirm, passed_over, recalled
 from starship_core.ship import Ship
 from starship_core.snapshot import Snapshot
-from starship_core.stock import (
+from starship_core.stock.intake import HERE, Judge, Judged, Unit, compare
+from starship_core.stock.mirror import mirror
+from starship_core.stock.pulling import Fault, chunks, confirm, passed_over, recalled
+from starship_core.stock.receiving import look_up, sealed, store, take_back
+from starship_core.stock.report import Pumped, Tally
+from starship_core.stock.table import (
     CHUNK,
-    Known,
     Pooled,
-    Row,
-    block,
     dead,
     draw_ids,
     expire,
-    insert,
-    known_fingerprints,
-    known_origins,
     put_on_sale,
-    quarantine,
     received,
-    undelivered,
 )
-from starship_core.vault import Vault
 
+T = TypeVar("T")
 Progress = Callable[[int], None]
 """Called with the number of units dealt with since the last call."""
 
 WANTED: Final = 1_000_000
-"""What a source is asked for, of each sku: all it has. (Targets per product are for later.)"""
-TOLD: Final = 1000
-"""So many remarks a source; the counts go on."""
-_log = structlog.get_logger("starship.pump")
+"""What a source is asked for, of each sku: all it has. Targets per product come later."""
+
+
+async def pump(
+    ship: Ship,
+    *,
+    by: By,
+    sources: Mapping[str, InventorySource] | None = None,
+    progress: Progress = lambda _count: None,
+) -> Pumped:
+    """Take all that the sources (left out: all of them) have, and load the pool.
+
+    A source that fails is reported, and the others go on. Raises WrongState when another pump keeps
+    running, Unavailable when the database is away; what was taken until then stays.
+    """
+    async with leased("pump", ship.database, ship.now) as lease:
+        run = _Pump(ship, by, lease)
+        await run.expire()
+        await run.resume()
+        for name, source in (ship.sources if sources is None else sources).items():
+            await _drain(ship, (name, source), run, progress)
+        await run.mirror()
+        report = run.tally.report()
+        if report.changed:
+            await ship.database.run(_write_down, by, report, micros(ship.now()))
+    return report
+
+
+async def rehearse(
+    ship: Ship,
+    *,
+    sources: Mapping[str, InventorySource] | None = None,
+    progress: Progress = lambda _count: None,
+) -> Pumped:
+    """What `pump` would do with what the sources have now. Writes and confirms nothing."""
+    run = _Rehearsal()
+    for name, source in (ship.sources if sources is None else sources).items():
+        await _drain(ship, (name, source), run, progress)
+    return run.tally.report()
+
+
+_Change = Callable[[Sku, list[Pooled]], Awaitable[None]]
+
+
+class _Run(Protocol):
+    """What is done with a source's units."""
+
+    tally: Tally
+
+    async def recall(self, origins: Sequence[str], reason: str) -> None: ...
+    async def store(self, units: list[Judged]) -> list[Judged]: ...
+    async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None: ...
+
+
+async def _drain(
+    ship: Ship, named: tuple[str, InventorySource], run: _Run, progress: Progress
+) -> None:
+    name, source = named
+    run.tally.begin(name)
+    catalogue = await ship.catalogue.current()
+    judge = Judge(name, catalogue=catalogue, vault=ship.vault, now=ship.now())
+    try:
+        judge.recalled = frozenset(await recalled(name, source))
+        await run.recall([*map(judge.origin, judge.recalled)], f"recalled by {name}")
+        async for chunk in chunks(name, source, _wants(catalogue), CHUNK):
+            judged = await asyncio.to_thread(judge.all, chunk)
+            units = await run.store(compare(judged, await ship.database.read(look_up, judged)))
+            run.tally.count(name, units)
+            progress(len(units))
+            settled = [unit.reference for unit in units if unit.outcome != "refused"]
+            await run.confirm(name, source, settled)
+        run.tally.passed_over(name, *passed_over(name, source))
+    except Fault as fault:
+        run.tally.fault(name, str(fault))
+
+
+def _wants(catalogue: Snapshot) -> list[Want]:
+    """Every fixed denomination on offer; of a range, sources give what they have."""
+    return [
+        Want(Sku(product.id, offer.minimum, product.currency), WANTED)
+        for product in catalogue.products.values()
+        if product.is_active
+        for offer in product.denominations
+        if offer.fixed
+    ]
+
+
+class _Rehearsal:
+    """Counts, and leaves everything as it is."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+
+    async def recall(self, origins: Sequence[str], reason: str) -> None:
+        """Would block what is undelivered."""
+
+    async def store(self, units: list[Judged]) -> list[Judged]:
+        return units
+
+    async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
+        """Tells the source nothing."""
+
+
+class _Pump:
+    """One run under its lease."""
+
+    def __init__(self, ship: Ship, by: By, lease: Lease) -> None:
+        self.ship = ship
+        self.by = by
+        self.lease = lease
+        self.tally = Tally()
+        self._redis = True
+
+    async def expire(self) -> None:
+        """What has expired leaves the stock and the pool."""
+        at = micros(self.ship.now())
+        for ids in _in_chunks(await self.ship.database.read(dead, at)):
+            gone = await self.ship.database.run(expire, ids, at)
+            self.tally.expired += len(gone)
+            await self._unload(gone)
+
+    async def resume(self) -> None:
+        """Put on sale what a pump that was killed left behind, and what was unblocked since."""
+        after = 0
+        while ids := await self.ship.database.read(received, after):
+            await self._put_on_sale(ids)
+            after = ids[-1]
+
+    async def recall(self, origins: Sequence[str], reason: str) -> None:
+        for chunk in _in_chunks(origins):
+            at = micros(self.ship.now())
+            gone = await self.ship.database.run(take_back, chunk, reason, (self.by, at))
+            self.tally.recalled += len(gone)
+            await self._unload(gone)
+
+    async def store(self, units: list[Judged]) -> list[Judged]:
+        """Draw ids, encrypt to them, insert, put on sale: a crash between any two loses nothing."""
+        self.lease.check()
+        fresh = [unit for unit in units if isinstance(unit, Unit) and unit.outcome != HERE]
+        if not fresh:
+            return units
+        database, at = self.ship.database, micros(self.ship.now())
+        ids = await database.run(draw_ids, len(fresh))
+        rows = await asyncio.to_thread(sealed, self.ship.vault, fresh, ids)
+        stored = await database.run(store, rows, fresh, (self.by, at))
+        await self._unload(stored.blocked)
+        self.tally.blocked_as_duplicates += len(stored.blocked)
+        await self._put_on_sale(stored.received)
+        final = {id(unit): stored.outcomes[row.id] for unit, row in zip(fresh, rows, strict=True)}
+        return [final.get(id(unit), unit) for unit in units]
+
+    async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
+        if references:
+            await confirm(name, source, references)
+
+    async def mirror(self) -> None:
+        """Compare Redis with the table and repair it; while it is away, SQL serves alone."""
+        pool = self.ship.pool
+        try:
+            repaired = await mirror(self.ship.database, pool) if await pool.ping() else None
+        except Unavailable:
+            if await pool.ping():
+                raise  # then it was the database
+            repaired = None
+        self.tally.mirrored(repaired)
+
+    async def _put_on_sale(self, ids: Sequence[int]) -> None:
+        at = micros(self.ship.now())
+        pooled = await self.ship.database.run(put_on_sale, ids, at)
+        self.tally.pooled += len(pooled)
+        load = self.ship.pool.load
+        await self._tell(pooled, lambda sku, some: load(sku, [(v.id, v.expires_at) for v in some]))
+
+    async def _unload(self, gone: Iterable[Pooled]) -> None:
+        drop = self.ship.pool.drop
+        await self._tell(gone, lambda sku, some: drop(sku, [voucher.id for voucher in some]))
+
+    async def _tell(self, vouchers: Iterable[Pooled], change: _Change) -> None:
+        """Redis only until its first failure: `mirror` makes good what it missed."""
+        by_sku: dict[Sku, list[Pooled]] = defaultdict(list)
+        for one in vouchers:
+            by_sku[one.sku].append(one)
+        try:
+            for sku, some in by_sku.items():
+                if self._redis:
+                    await change(sku, some)
+        except Unavailable:
+            self._redis = False
+
+
+def _write_down(tx: Transaction, by: By, report: Pumped, at: int) -> None:
+    after = {
+        "sources": {source.source: source.counts for source in report.sources},
+        "pooled": report.pooled,
+        "expired": report.expired,
+        "recalled": report.recalled,
+        "blocked_as_duplicates": report.blocked_as_duplicates,
+    }
+    record(tx, by, "stock.pump", "stock", at=moment(at), after=after)
+
+
+def _in_chunks(entries: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (entries[at : at + CHUNK] for at in range(0, len(entries), CHUNK))

@@ -1,0 +1,1 @@
+"""Vouchers on their way from a source into the stock and the pool, and out again."""

@@ -1,0 +1,94 @@
+"""One chunk of judged units into the stock: the new ones in, the duplicates aside, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from starship_core.audit import By, record
+from starship_core.clock import moment
+from starship_core.database import RaceLost
+from starship_core.ports import Transaction
+from starship_core.stock.intake import Judged, Stocked, Unit, met
+from starship_core.stock.table import (
+    Pooled,
+    Row,
+    block,
+    insert,
+    known_fingerprints,
+    known_origins,
+    quarantine,
+    undelivered,
+)
+from starship_core.vault import Vault
+
+
+class Stored(NamedTuple):
+    outcomes: dict[int, Judged]
+    """By the row's id: the unit as it came out, when another process was quicker."""
+    received: list[int]
+    blocked: list[Pooled]
+
+
+def sealed(vault: Vault, units: Sequence[Unit], ids: Sequence[int]) -> list[Row]:
+    rows = []
+    for unit, id_ in zip(units, ids, strict=True):
+        sealed, key_id = vault.seal(id_, unit.code)
+        rows.append(
+            Row(id_, unit.sku, unit.state, unit.reason, sealed, key_id, unit.fingerprint,
+                unit.origin, unit.number, unit.expires_at)
+        )  # fmt: skip
+    return rows
+
+
+def store(
+    tx: Transaction, rows: Sequence[Row], units: Sequence[Unit], context: tuple[By, int]
+) -> Stored:
+    """Insert what is new; whose code another unit holds, goes to quarantine and blocks that one."""
+    by, at = context
+    outcomes: dict[int, Judged] = {row.id: unit for row, unit in zip(rows, units, strict=True)}
+    new = [row for row in rows if outcomes[row.id].outcome != "duplicate"]
+    inserted = insert(tx, new, at)
+    rest = [(row, unit) for row, unit in zip(rows, units, strict=True) if row.id not in inserted]
+    stocked = look_up(tx, [unit for _, unit in rest])
+    duplicates = []
+    for row, unit in rest:
+        older = stocked.prints.get(unit.fingerprint)
+        outcome = outcomes[row.id] = met(unit, stocked.origins.get(unit.origin), older)
+        if outcome.outcome == "duplicate" and older:
+            duplicates.append((row, older))
+        elif outcome is unit:
+            raise RaceLost  # what it met is gone again
+    quarantine(tx, duplicates, at)
+    reasons = {older.voucher_id: f"duplicate of {row.origin}" for row, older in duplicates}
+    blocked = block(tx, reasons, at)
+    _audit(tx, by, blocked, reasons, at)
+    received = [row.id for row in new if row.id in inserted and row.state == "received"]
+    return Stored(outcomes, received, blocked)
+
+
+def look_up(tx: Transaction, units: Sequence[Judged]) -> Stocked:
+    """What the stock has of these."""
+    kept = [unit for unit in units if isinstance(unit, Unit)]
+    return Stocked(
+        known_origins(tx, (unit.origin for unit in kept)),
+        known_fingerprints(tx, (unit.fingerprint for unit in kept)),
+    )
+
+
+def take_back(
+    tx: Transaction, origins: Sequence[str], reason: str, context: tuple[By, int]
+) -> list[Pooled]:
+    by, at = context
+    reasons = dict.fromkeys(undelivered(tx, origins), reason)
+    gone = block(tx, reasons, at)
+    _audit(tx, by, gone, reasons, at)
+    return gone
+
+
+def _audit(
+    tx: Transaction, by: By, blocked: Iterable[Pooled], reasons: Mapping[int, str], at: int
+) -> None:
+    for one in blocked:
+        after = {"state": "blocked", "reason": reasons[one.id]}
+        record(tx, by, "stock.block", f"voucher:{one.id}", at=moment(at), after=after)
