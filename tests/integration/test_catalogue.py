@@ -186,7 +186,10 @@ async def test_a_product_keeps_its_currency_for_life(ship: Ship, write: Write) -
     with pytest.raises(Refused) as refused:
         await import_products(write(HEADER + YEN + TEA.replace("GBP", "EUR")), BY, ship)
     assert refused.value.problems == [
-        "line 3: currency: tea is in GBP, and that cannot change; give the EUR one a code of its own"
+        (
+            "line 3: currency: tea is in GBP, and that cannot change; "
+            "give the EUR one a code of its own"
+        )
     ]
     assert await table(ship, "SELECT code FROM products") == [("tea",)]
 
