@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import Connection, inspect
 
-from starship_core.database import PostgreSQL, SQLite, Tx
+from starship_core.database import Database, SQLite, Tx
 from starship_core.errors import ConfigError
 
 CORE: Final = "starship_core:migrations"
@@ -63,18 +63,18 @@ class Scripts(Struct, frozen=True):
         return SchemaStatus(self.package, have, self.want())
 
 
-async def status(database: PostgreSQL | SQLite, plugins: Sequence[str] = ()) -> list[SchemaStatus]:
+async def status(database: Database, plugins: Sequence[str] = ()) -> list[SchemaStatus]:
     """Of the core and of each plugin's `package:folder`. Changes nothing."""
     found = _found(plugins)
     return await database.read(lambda tx: [one.status(tx.connection) for one in found])
 
 
-async def check(database: PostgreSQL | SQLite, plugins: Sequence[str] = ()) -> None:
+async def check(database: Database, plugins: Sequence[str] = ()) -> None:
     """Raise ConfigError unless every schema is exactly the one this release was made for."""
     _refuse(one for one in await status(database, plugins) if not one.is_current)
 
 
-async def upgrade(database: PostgreSQL | SQLite, plugins: Sequence[str] = ()) -> list[SchemaStatus]:
+async def upgrade(database: Database, plugins: Sequence[str] = ()) -> list[SchemaStatus]:
     """Bring every schema to what this release wants; returns what was found before.
 
     One transaction for all: it happens whole or not at all, and of several processes that try at
@@ -164,12 +164,12 @@ def _refuse(statuses: Iterable[SchemaStatus]) -> None:
 
 
 @asynccontextmanager
-async def _foreign_keys_off(database: PostgreSQL | SQLite) -> AsyncIterator[None]:
+async def _foreign_keys_off(database: Database) -> AsyncIterator[None]:
     """SQLite changes a table by making it anew, which its foreign keys would not survive.
 
     They can be switched between transactions only, and the writer has one connection.
     """
-    if isinstance(database, PostgreSQL):
+    if not isinstance(database, SQLite):
         yield
         return
     _pragma(database, "foreign_keys = OFF")
