@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder().encode
 _REQUEST_ID: Final = re.compile(rb"[\x20-\x7e]{1,128}")
 
 
-class Gone(Exception):  # noqa: N818  # nobody's error
+class Gone(Exception):
     """The caller hung up before the body was whole."""
 
 
