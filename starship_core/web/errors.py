@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -23,6 +22,7 @@ from starship_core.errors import (
     Unavailable,
     WrongState,
 )
+from starship_core.logs import fault
 from starship_core.web.codes import CATALOGUE
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Messages(NamedTuple):
     message: str
 
 
-class Problem(Exception):  # noqa: N818  # not always the caller's error
+class Problem(Exception):
     """Raised by the web layer itself; everything else is translated into one by `problem_of`."""
 
     def __init__(
@@ -162,12 +162,7 @@ def _of_litestar(error: HTTPException) -> Problem | None:
 
 def log_fault(error: BaseException, request_id: str) -> None:
     """Class and place only: texts and locals may hold what must not be in a log."""
-    places = [
-        f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
-    ]
-    _log.error(
-        "request.failed", error=type(error).__qualname__, request_id=request_id, at=places[-6:]
-    )
+    _log.error("request.failed", request_id=request_id, **fault(error))
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

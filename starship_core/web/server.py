@@ -1,0 +1,195 @@
+"""One server process: assembled, checked, warmed, served until it is told to stop, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from msgspec import Struct
+
+from starship_core import schema
+from starship_core.audit import By
+from starship_core.config import Config
+from starship_core.embedded import embedded_redis, redis_url
+from starship_core.errors import ConfigError, StarshipError
+from starship_core.flows.pump_inventory import pump
+from starship_core.logs import fault
+from starship_core.ship import Ship
+from starship_core.web.app import create_app
+
+DRAIN_SECONDS: Final = 30
+"""How long requests that were accepted may take after the order to stop."""
+PUMP_EVERY: Final = 30 * 60
+"""Seconds between two runs of the pump in an embedded deployment."""
+LIFELINE: Final = "STARSHIP_LIFELINE"
+"""Set in a worker's environment: its standard input is a pipe that only its supervisor holds."""
+_BACKLOG: Final = 2048
+_KEEP_ALIVE: Final = 75
+_log = structlog.get_logger("starship.server")
+
+
+class Serving(Struct, frozen=True):
+    """What is being served, once it answers."""
+
+    url: str
+    environment: str
+
+    @property
+    def docs(self) -> str:
+        return f"{self.url}/docs"
+
+
+Announce = Callable[[Serving], None]
+
+
+def bind(host: str, port: int, *, fd: int | None = None) -> socket.socket:
+    """Listen, before anything costly is done; or take the inherited socket. Raises ConfigError."""
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"[server] {host}:{port}: {error.strerror or error}") from None
+
+
+async def check(config: Config) -> None:
+    """Refuse what would keep a server from starting: ConfigError, PluginError, Unavailable."""
+    async with _ready_ship(config):
+        pass
+
+
+async def serve(config: Config, listener: socket.socket, announce: Announce) -> None:
+    """Serve until SIGTERM or SIGINT; what was accepted is finished first. Raises as `check`."""
+    async with _ready_ship(config) as ship:
+        await _run(ship, listener, announce)
+
+
+@asynccontextmanager
+async def _ready_ship(config: Config) -> AsyncIterator[Ship]:
+    async with Ship.open(config, redis_url=redis_url(config)) as ship:
+        await schema.check(ship.database, ship.plugins.migrations())
+        yield ship
+
+
+async def serve_embedded(config: Config, listener: socket.socket, announce: Announce) -> None:
+    """As `serve`, with all it needs: Redis, the schema brought up to date, the pump on time."""
+    async with AsyncExitStack() as stack:
+        url = config.redis.url or await stack.enter_async_context(embedded_redis(config.folder))
+        ship = await stack.enter_async_context(Ship.open(config, redis_url=url))
+        await schema.upgrade(ship.database, ship.plugins.migrations())
+        pumping: list[asyncio.Task[None]] = []
+
+        def answering(serving: Serving) -> None:
+            announce(serving)
+            pumping.append(asyncio.create_task(_pump_on_time(ship)))
+
+        try:
+            await _run(ship, listener, answering)
+        finally:
+            for task in pumping:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def _pump_on_time(ship: Ship) -> None:
+    while True:
+        try:
+            await pump(ship, by=By(actor="pump"))
+        except StarshipError as error:
+            _log.warning("pump.failed", reason=str(error))
+        except Exception as error:  # noqa: BLE001  # the next run may be better off; the server goes on
+            _log.error("pump.failed", **fault(error))
+        await asyncio.sleep(PUMP_EVERY)
+
+
+async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
+    asyncio.get_running_loop().set_exception_handler(_log_lost)
+    config = uvicorn.Config(
+        create_app(ship),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # the gate has rules of its own for X-Forwarded-For
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    serving = Serving(url_of(listener), ship.config.deployment.environment)
+
+    def answering() -> None:
+        gc.collect()
+        gc.freeze()  # measured: p99 75 → 27 ms, for collections no longer walk what start-up made
+        _log.info("server.ready", url=serving.url, pid=os.getpid())
+        announce(serving)
+
+    lifeline = sys.stdin.fileno() if LIFELINE in os.environ else None
+    await _Server(config, answering, lifeline).serve(sockets=[listener])
+    _log.info("server.stopped", pid=os.getpid())
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers; ends with exit status 0 when it was told to stop."""
+
+    def __init__(
+        self, config: uvicorn.Config, answering: Callable[[], None], lifeline: int | None
+    ) -> None:
+        super().__init__(config)
+        self._answering = answering
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._answering()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The original raises the signal again at the end, and so dies of it."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for each in signals:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        if self._lifeline is not None:
+            loop.add_reader(self._lifeline, self._cut)
+        try:
+            yield
+        finally:
+            for each in signals:
+                loop.remove_signal_handler(each)
+            if self._lifeline is not None:
+                loop.remove_reader(self._lifeline)
+
+    def _cut(self) -> None:
+        """The supervisor held the other end of the pipe: it is no more."""
+        if self._lifeline is not None:
+            asyncio.get_running_loop().remove_reader(self._lifeline)
+        self.handle_exit(signal.SIGTERM, None)
+
+
+def _log_lost(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception that nobody waited for: its class and place, not its text."""
+    error = context.get("exception")
+    _log.error(
+        "server.lost_exception",
+        about=str(context.get("message", "")).partition("\n")[0],
+        **(fault(error) if isinstance(error, BaseException) else {}),
+    )
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a browser on this machine finds it."""
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
