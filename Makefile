@@ -39,6 +39,7 @@ lint: $(READY) ## ruff, mypy strict, import rules and our own rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy .
+	MYPYPATH=examples/demo $(BIN)/mypy examples/demo/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.lint
 
