@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
+from asyncpg import PostgresError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from starship_core.errors import ConfigError, Unavailable
 
@@ -71,12 +73,13 @@ def _for_postgresql(statement: str) -> str:
 class Tx:
     """An open transaction: the core's own implementation of `ports.Transaction`."""
 
-    __slots__ = ("connection", "dialect", "for_update", "skip_locked")
+    __slots__ = ("_fetch", "connection", "dialect", "for_update", "skip_locked")
 
     def __init__(
         self, connection: Connection, dialect: Literal["postgresql", "sqlite"] | None = None
     ) -> None:
         self.connection = connection
+        self._fetch: Callable[..., Any] | None = None
         self.dialect: Literal["postgresql", "sqlite"] = dialect or (
             "postgresql" if connection.dialect.name == "postgresql" else "sqlite"
         )
@@ -87,10 +90,22 @@ class Tx:
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
-        translate_to = _for_postgresql if self.dialect == "postgresql" else _for_sqlite
-        text = translate_to(statement)
+        if self._fetch is not None:
+            return self._straight(_for_postgresql(statement), parameters)
+        on_postgresql = self.dialect == "postgresql"
+        text = (_for_postgresql if on_postgresql else _for_sqlite)(statement)
         result = self.connection.exec_driver_sql(text, parameters or None)
-        return result.fetchall() if result.returns_rows else ()  # type: ignore[return-value]
+        if on_postgresql:
+            # The first statement has begun SQLAlchemy's transaction; those after it go straight to
+            # the driver, which caches them prepared: half the server's time per statement.
+            self._fetch = self.connection.connection.driver_connection.fetch  # type: ignore[union-attr]
+        return result.fetchall() if result.returns_rows else ()
+
+    def _straight(self, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return [tuple(row) for row in await_only(self._fetch(text, *parameters))]  # type: ignore[misc]
+        except PostgresError as error:
+            raise DBAPIError(text, None, error) from error
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -161,6 +176,7 @@ class PostgreSQL:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=BUSY_SECONDS,
+            hide_parameters=True,  # an error must not carry what was written
             connect_args={
                 "server_settings": _SESSION,
                 "timeout": BUSY_SECONDS,
@@ -247,6 +263,7 @@ def _sqlite_engine(path: Path, *, begin: str, pool: int, query_only: bool = Fals
         f"sqlite:///{path}",
         pool_size=pool,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from starship_core.database import Tx
-from starship_core.ports import Verifies, WalletBackend
+from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
+from starship_core.store.books import money_violations
 from starship_core.store.claim import OpenCode
 from starship_core.vault import MissingKey, Unsealable
 
@@ -179,18 +180,19 @@ def _verify(tx: Tx, wallet: WalletBackend, reveal: OpenCode) -> list[Violation]:
         for invariant, problem, query in CHECKS
         for row in tx.execute(f"{query} LIMIT {MOST}")
     ]
-    found += _ledger(tx, wallet)
+    found += _money(tx, wallet)
     found += list(_unreadable(tx, reveal))[:MOST]
     return found
 
 
-def _ledger(tx: Tx, wallet: Any) -> list[Violation]:
-    """What the wallet backend says of its own tables, when it can."""
-    if not hasattr(wallet, "violations"):
-        return []
-    checker: Verifies = wallet
-    sentences = (sentence.partition(" ") for sentence in checker.violations(tx))
-    return [Violation(invariant=name, row="ledger", problem=rest) for name, _, rest in sentences]
+def _money(tx: Tx, wallet: WalletBackend) -> list[Violation]:
+    """`I2 ledger_accounts wallet:3: what is wrong`, as the ledger's own check says it."""
+    found = []
+    for sentence in money_violations(tx, wallet):
+        invariant, _, rest = sentence.partition(" ")
+        row, _, problem = rest.partition(": ")
+        found.append(Violation(invariant=invariant, row=row, problem=problem or row))
+    return found
 
 
 def _unreadable(tx: Tx, reveal: OpenCode) -> Iterator[Violation]:
