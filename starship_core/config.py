@@ -44,7 +44,9 @@ class DeploymentSection(Section, frozen=True):
     """`[deployment]`"""
 
     name: str = "starship"
+    """Tells deployments apart that share a Redis."""
     environment: Environment = "test"
+    """`live` or `test`: keys of the other kind are refused, and a test one is less strict."""
 
 
 class DatabaseSection(Section, frozen=True):
@@ -104,6 +106,7 @@ class PricingSection(Section, frozen=True):
     discount: Decimal = Decimal(0)
     """Used when neither the client nor the product has one."""
     handling_percent: Decimal = Decimal(0)
+    """A fee on what remains after the discount, as is the next one."""
     convenience_percent: Decimal = Decimal(0)
     conversion_percent: Decimal = Decimal(0)
     """The FX surcharge; only where currencies differ."""
@@ -112,6 +115,7 @@ class PricingSection(Section, frozen=True):
     fx_max_age_hours: Count = 48
     """Rates older than this are not priced with."""
     quote_seconds: Count = 300
+    """How long a quoted price holds."""
 
     def __post_init__(self) -> None:
         for info in structs.fields(self):
@@ -124,7 +128,9 @@ class LimitsSection(Section, frozen=True):
     """`[limits]`: calls a minute, per client unless said otherwise."""
 
     orders: Count = 6000
+    """POST /orders."""
     reads: Count = 12000
+    """Everything else."""
     failed_authentications: Count = 30
     """Per address and key."""
 

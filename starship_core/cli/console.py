@@ -139,6 +139,13 @@ def changing(
     return as_option(reason_option(_shared(_called(function))))
 
 
+def making(
+    function: Callable[Concatenate[Call, P], Awaitable[None] | None],
+) -> Callable[P, None]:
+    """For a command that there is no configuration for yet: adds `--json` alone."""
+    return _with_json(_called(function))
+
+
 def _shared(function: Callable[P, None]) -> Callable[P, None]:
     config_option = click.option(
         "--config",
@@ -150,10 +157,13 @@ def _shared(function: Callable[P, None]) -> Callable[P, None]:
         show_default=True,
         help="The configuration file. Or STARSHIP_CONFIG.",
     )
-    json_option = click.option(
+    return config_option(_with_json(function))
+
+
+def _with_json(function: Callable[P, None]) -> Callable[P, None]:
+    return click.option(
         "--json", "as_json", is_flag=True, help="Answer with one JSON document on stdout."
-    )
-    return config_option(json_option(function))
+    )(function)
 
 
 def _operator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
@@ -171,9 +181,9 @@ def _called(
     function: Callable[Concatenate[Call, P], Awaitable[None] | None],
 ) -> Callable[P, None]:
     @functools.wraps(function)
-    def run(*_: Any, config_path: Path, as_json: bool, **parameters: Any) -> None:
+    def run(*_: Any, as_json: bool, **parameters: Any) -> None:
         call = Call(
-            config_path=config_path,
+            config_path=parameters.pop("config_path", Path("starship.toml")),
             json=as_json,
             request_id=f"cli-{uuid.uuid4().hex}",
             operator=parameters.pop("operator", None),
