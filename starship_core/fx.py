@@ -99,6 +99,10 @@ class Rates:
         """All rates of one base currency, under the same rules as `rate`."""
         return self._priceable(base, await self._fresh(base))
 
+    async def newest(self, base: str) -> FxTable:
+        """All rates of one base currency, however old: to look at, never to price with."""
+        return self._known(base, await self._fresh(base))
+
     async def _fresh(self, base: str) -> _Held:
         held = self._held.setdefault(base, _Held())
         if held.asking is None and self._monotonic() >= held.due:
@@ -111,16 +115,21 @@ class Rates:
         return self._now() - table.as_of > self._max_age
 
     def _priceable(self, base: str, held: _Held) -> FxTable:
+        table = self._known(base, held)
+        if self._stale(table):
+            raise Unavailable(
+                f"the exchange rates for {base} are of {table.as_of:%Y-%m-%d %H:%M} UTC, "
+                f"too old to price with",
+                retry_after=60,
+            )
+        return table
+
+    @staticmethod
+    def _known(base: str, held: _Held) -> FxTable:
         if not held.known:
             raise InvalidInput(f"there are no exchange rates for {base}")
         if held.table is None:
             raise Unavailable(f"there are no exchange rates for {base} at present", retry_after=5)
-        if self._stale(held.table):
-            raise Unavailable(
-                f"the exchange rates for {base} are of {held.table.as_of:%Y-%m-%d %H:%M} UTC, "
-                f"too old to price with",
-                retry_after=60,
-            )
         return held.table
 
     async def _ask(self, base: str, held: _Held) -> None:
