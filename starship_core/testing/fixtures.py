@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,9 @@ from starship_core.testing.clock import ManualClock
 
 T = TypeVar("T")
 _FOLDER = pytest.StashKey[Path]()
+_DATABASE = "STARSHIP_TEST_DATABASE_URL"
+_REDIS = "STARSHIP_TEST_REDIS_URL"
+_MADE = "postgresql.template"
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -42,8 +45,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     from starship_core.testing.servers import stop_postgresql  # noqa: PLC0415
 
-    stop_postgresql(config.stash[_FOLDER] / "postgresql")
-    shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+    folder = config.stash[_FOLDER]
+    stop_postgresql(folder / "postgresql")
+    if (chosen := os.environ.get(_DATABASE)) and (folder / _MADE).exists():
+        in_loop(_command(chosen, f'DROP DATABASE "{_template(folder)}"'))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +61,7 @@ def run_folder(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def postgres_url(run_folder: Path) -> Iterator[str]:
     """A PostgreSQL with durability on; the URL of a database to connect to, not to write in."""
-    if chosen := os.environ.get("STARSHIP_TEST_DATABASE_URL"):
+    if chosen := os.environ.get(_DATABASE):
         yield chosen
         return
     from starship_core.testing.servers import postgresql  # noqa: PLC0415
@@ -67,9 +73,9 @@ def postgres_url(run_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str, run_folder: Path) -> str:
     """The name of a migrated, empty database to copy; made once a run."""
-    name = f"template_{run_folder.name.replace('-', '_')}".lower()
-    with _alone(run_folder):
-        made = run_folder / "postgresql.template"
+    name = _template(run_folder)
+    with _alone(run_folder, "templates"):
+        made = run_folder / _MADE
         if not made.exists():
             in_loop(_command(postgres_url, f'CREATE DATABASE "{name}"'))
             in_loop(_migrate(_named(postgres_url, name), run_folder))
@@ -81,7 +87,7 @@ def postgres_template(postgres_url: str, run_folder: Path) -> str:
 def sqlite_template(run_folder: Path) -> Path:
     """A migrated, empty database file to copy; made once a run."""
     file = run_folder / "template.db"
-    with _alone(run_folder):
+    with _alone(run_folder, "templates"):
         if not file.exists():
             draft = file.with_suffix(".draft")
             in_loop(_migrate(f"sqlite:///{draft}", run_folder))
@@ -134,7 +140,7 @@ async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Any]:
 @pytest.fixture(scope="session")
 def redis_of_worker(run_folder: Path) -> Iterator[str]:
     """A real valkey for this worker; tests take `redis_url`."""
-    if chosen := os.environ.get("STARSHIP_TEST_REDIS_URL"):
+    if chosen := os.environ.get(_REDIS):
         yield chosen
         return
     from starship_core.testing.servers import redis_server  # noqa: PLC0415
@@ -144,13 +150,15 @@ def redis_of_worker(run_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(redis_of_worker: str) -> str:
+def redis_url(redis_of_worker: str, run_folder: Path) -> Iterator[str]:
     """A real Redis, empty."""
     import redis  # noqa: PLC0415
 
-    with redis.Redis.from_url(redis_of_worker) as client:
-        client.flushall()
-    return redis_of_worker
+    # one that was chosen is one for all workers: its tests take turns
+    with _alone(run_folder, "redis") if os.environ.get(_REDIS) else nullcontext():
+        with redis.Redis.from_url(redis_of_worker) as client:
+            client.flushall()
+        yield redis_of_worker
 
 
 @pytest.fixture
@@ -205,6 +213,10 @@ def installed_migrations() -> list[str]:
     return [where for name in sorted(modules) if schema.scripts(where := f"{name}:migrations")]
 
 
+def _template(folder: Path) -> str:
+    return f"template_{folder.name.replace('-', '_')}".lower()
+
+
 def _named(url: str, name: str) -> str:
     from sqlalchemy import make_url  # noqa: PLC0415
 
@@ -212,7 +224,7 @@ def _named(url: str, name: str) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
+def _alone(folder: Path, what: str) -> Iterator[None]:
+    with (folder / f"{what}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # given back by closing
         yield
