@@ -220,5 +220,11 @@ def _stderr() -> Console:
 
 
 def _print_json(document: Any) -> None:
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    sys.stdout.write(text + "\n")
+    encoded = msgspec.json.encode(document, enc_hook=_plain)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is not printed")
