@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +73,7 @@ def _for_postgresql(statement: str) -> str:
 class Tx:
     """An open transaction: the core's own implementation of `ports.Transaction`."""
 
-    __slots__ = ("_fetch", "connection", "dialect", "for_update", "skip_locked")
+    __slots__ = ("_fetch", "connection", "dialect", "for_share", "for_update", "skip_locked")
 
     def __init__(
         self, connection: Connection, dialect: Literal["postgresql", "sqlite"] | None = None
@@ -86,6 +86,7 @@ class Tx:
         on_postgresql = self.dialect == "postgresql"
         # plain FOR UPDATE deadlocks with the share locks that foreign keys take
         self.for_update = "FOR NO KEY UPDATE" if on_postgresql else ""
+        self.for_share = "FOR SHARE" if on_postgresql else ""
         self.skip_locked = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
@@ -222,14 +223,12 @@ class SQLite:
         self.reader = _sqlite_engine(path, begin="BEGIN", pool=readers, query_only=True)
         self.writer_thread = ThreadPoolExecutor(1, "starship-sqlite-writer")
         self.reader_threads = ThreadPoolExecutor(readers, "starship-sqlite-reader")
-        self._waiting = 0
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        loop = asyncio.get_running_loop()
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await loop.run_in_executor(
-                    self.writer_thread, _in_thread, self.writer, work, arguments
+                return await _patiently(
+                    self.writer_thread.submit(_in_thread, self.writer, work, arguments)
                 )
             except Exception as error:
                 if attempt == ATTEMPTS or not _lost_race(error):
@@ -237,10 +236,9 @@ class SQLite:
         raise AssertionError  # pragma: no cover
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(
-                self.reader_threads, _in_thread, self.reader, work, arguments
+            return await _patiently(
+                self.reader_threads.submit(_in_thread, self.reader, work, arguments)
             )
         except Exception as error:
             raise translate(error) from error
@@ -251,6 +249,18 @@ class SQLite:
             await loop.run_in_executor(None, threads.shutdown)
         self.writer.dispose()
         self.reader.dispose()
+
+
+async def _patiently(turn: Future[T]) -> T:
+    """Wait for a thread's turn at most five seconds, and for its work as long as that takes."""
+    result = asyncio.wrap_future(turn)
+    try:
+        done, _ = await asyncio.wait({result}, timeout=BUSY_SECONDS)
+        if not done and turn.cancel():
+            raise Unavailable("the database is busy", retry_after=2)
+        return await result
+    finally:
+        result.cancel()  # a caller that went away; what runs, runs to its end
 
 
 def _in_thread(engine: Engine, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

@@ -45,7 +45,7 @@ async def read_order(order_id: int, asker: Asker, ship: Ship) -> OrderView:
 
 
 def _view(tx: Tx, order_id: int, asker: Asker, reveal: OpenCode, now: datetime) -> OrderView:
-    order = find_order(tx, order_id)
+    order = find_order(tx, order_id, tx.for_share)  # its items and vouchers, too, stay as they are
     if order is None or order.client_id != asker.client.id:
         raise NotFound("order", order_id)
     units = units_of(tx, order_id, reveal) if order.delivered_quantity else []
@@ -107,7 +107,8 @@ def _page(
     n = len(values)
     rows = tx.execute(
         f"SELECT {COLUMNS}, (SELECT t.id FROM transactions t "
-        f"WHERE t.key = 'order:' || orders.id || ':debit') FROM orders WHERE {where} ORDER BY id DESC LIMIT ${n + 1} OFFSET ${n + 2}",
+        "WHERE t.key = 'order:' || orders.id || ':debit') "
+        f"FROM orders WHERE {where} ORDER BY id DESC LIMIT ${n + 1} OFFSET ${n + 2}",
         *values, limit, (page - 1) * limit,
     )  # fmt: skip
     return [replace(order_of(row[:-1]), transaction_id=row[-1]) for row in rows], total

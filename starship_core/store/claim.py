@@ -59,8 +59,8 @@ class Claim:
 _FIELDS: Final = (
     "id, product_id, denomination, currency, expires_at, voucher_reference_number, sealed, key_id"
 )
-# `|| ''` and `+ 0` keep PostgreSQL on the primary key: without statistics it takes "pooled" for
-# rare and reads the whole pool's index for a handful of ids (measured: 7 ms instead of 0.4 a batch).
+# `|| ''` and `+ 0` keep PostgreSQL on the primary key: without statistics it takes "pooled"
+# for rare and reads the whole pool's index for a handful of ids (7 ms a batch instead of 0.4).
 _SUGGESTED: Final = f"""
 SELECT {_FIELDS} FROM vouchers
 WHERE id IN (SELECT cast(value->>0 AS bigint) FROM json_each($1))

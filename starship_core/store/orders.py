@@ -101,9 +101,9 @@ _BY_KEY: Final = "SELECT id, fingerprint FROM orders WHERE client_id = $1 AND id
 _DEBIT: Final = "SELECT id FROM transactions WHERE key = $1"
 
 
-def find_order(tx: Transaction, order_id: int) -> Order | None:
-    """The order as it stands."""
-    rows = tx.execute(_BY_ID, order_id)
+def find_order(tx: Transaction, order_id: int, lock: str = "") -> Order | None:
+    """The order as it stands; `lock` is a clause of `Tx` (`FOR SHARE`: it stays so)."""
+    rows = tx.execute(f"{_BY_ID} {lock}", order_id)
     return order_of(rows[0]) if rows else None
 
 
