@@ -31,6 +31,8 @@ Settle = Callable[[Sequence[RequestT]], Awaitable[Sequence[OutcomeT | Exception]
 
 LONGEST: Final = 64
 PATIENCE_SECONDS: Final = 5.0
+ALONE_SECONDS: Final = 0.5
+"""How long those who must be settled alone may hold up the next batch."""
 QUEUE_LIMIT: Final = 20_000
 
 
@@ -51,6 +53,7 @@ class Till(Generic[RequestT, OutcomeT]):
 
     def __init__(self) -> None:
         self._queue: deque[_Waiting[RequestT, OutcomeT]] = deque()
+        self._alone: deque[_Waiting[RequestT, OutcomeT]] = deque()
         self._committer: asyncio.Task[None] | None = None
 
     async def join(self, request: RequestT, settle: Settle[RequestT, OutcomeT]) -> OutcomeT:
@@ -58,10 +61,10 @@ class Till(Generic[RequestT, OutcomeT]):
 
         `settle` commits a batch and answers with one outcome a request, in their order; a refusal
         is a value, not an exception. Nothing is answered before the commit. Raises Unavailable when
-        the queue is too long or
-        the wait passes five seconds before its batch is formed: nothing was written then.
+        the queue is too long, or when the wait passes five seconds before its batch is formed:
+        nothing was written then.
         """
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) + len(self._alone) >= QUEUE_LIMIT:
             raise Unavailable("too many orders are waiting", retry_after=2)
         answer: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(request, settle, answer))
@@ -76,14 +79,26 @@ class Till(Generic[RequestT, OutcomeT]):
 
     async def _commit_all(self) -> None:
         try:
-            while self._queue:
-                batch = self._form_batch()
-                if batch:
+            while self._queue or self._alone:
+                if batch := self._form_batch():
                     await self._commit(batch)
+                await self._commit_alone()
         finally:
             self._committer = None
-            if self._queue:  # this task was cancelled; nobody may be left waiting
+            if self._queue or self._alone:  # this task was cancelled; nobody may be left waiting
                 self._committer = asyncio.create_task(self._commit_all(), name="till")
+
+    async def _commit_alone(self) -> None:
+        """One by one, in turn with the batches: who waits for another process stops nobody else."""
+        until = time.monotonic() + ALONE_SECONDS
+        for _ in range(len(self._alone)):
+            waiting = self._alone.popleft()
+            if time.monotonic() - waiting.since > PATIENCE_SECONDS:
+                _answer_all([waiting], Unavailable("the stock is busy", retry_after=1))
+            else:
+                await self._commit([waiting])
+            if time.monotonic() > until:
+                return
 
     def _form_batch(self) -> list[_Waiting[RequestT, OutcomeT]]:
         batch: list[_Waiting[RequestT, OutcomeT]] = []
@@ -106,42 +121,40 @@ class Till(Generic[RequestT, OutcomeT]):
         return batch
 
     async def _commit(self, batch: list[_Waiting[RequestT, OutcomeT]]) -> None:
+        """Settle what still has a caller; who is poisoned or contended is settled again, alone."""
+        present = [waiting for waiting in batch if not waiting.answer.done()]
+        if not present:
+            return
         try:
-            outcomes = await batch[0].settle([waiting.request for waiting in batch])
+            outcomes = await present[0].settle([waiting.request for waiting in present])
+            pairs = list(zip(present, outcomes, strict=True))
         except Unavailable as away:
-            _answer_all(batch, away)
-        except Exception as fault:  # noqa: BLE001  # one poisoned request is alone with its fault
-            if len(batch) == 1:
-                _answer_all(batch, fault)
+            _answer_all(present, away)
+        except Exception as fault:  # noqa: BLE001  # one poisoned request must not take its neighbours down
+            if len(present) > 1:
+                self._alone.extend(present)
             else:
-                for waiting in batch:
-                    await self._commit([waiting])
+                _answer_all(present, fault)
         except BaseException:
-            _answer_all(batch, Unavailable("the server is stopping", retry_after=2))
+            _answer_all(present, Unavailable("the server is stopping", retry_after=2))
             raise
         else:
-            await self._give_out(batch, outcomes)
+            self._alone.extend(_give_out(pairs))
 
-    async def _give_out(
-        self,
-        batch: list[_Waiting[RequestT, OutcomeT]],
-        outcomes: Sequence[OutcomeT | Exception],
-    ) -> None:
-        again = []
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Contended):
-                again.append(waiting)
-            elif waiting.answer.done():
-                continue
-            elif isinstance(outcome, Exception):
-                waiting.answer.set_exception(outcome)
-            else:
-                waiting.answer.set_result(outcome)
-        for waiting in again:
-            if time.monotonic() - waiting.since > PATIENCE_SECONDS:
-                _answer_all([waiting], Unavailable("the stock is busy", retry_after=1))
-            else:
-                await self._commit([waiting])
+
+def _give_out(
+    outcomes: Sequence[tuple[_Waiting[RequestT, OutcomeT], OutcomeT | Exception]],
+) -> list[_Waiting[RequestT, OutcomeT]]:
+    """Each its own; returns the contended ones."""
+    again = []
+    for waiting, outcome in outcomes:
+        if isinstance(outcome, Contended):
+            again.append(waiting)
+        elif isinstance(outcome, Exception):
+            _answer_all([waiting], outcome)
+        elif not waiting.answer.done():
+            waiting.answer.set_result(outcome)
+    return again
 
 
 def _answer_all(batch: Sequence[_Waiting[Any, Any]], fault: Exception) -> None:
