@@ -46,6 +46,8 @@ class Toolbox:
     database: Database
     data_dir: Path
     """A folder of the deployment's own for files a plugin must keep."""
+    folder: Path = Path()
+    """The configuration's: what relative paths in a section are relative to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,4 +98,5 @@ def _toolbox(instance: str, config: Config, database: Database, now: Clock) -> T
         log=log.info,
         database=database,
         data_dir=config.folder / "data" / instance,
+        folder=config.folder,
     )

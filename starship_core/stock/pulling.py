@@ -30,9 +30,9 @@ _log = structlog.get_logger("starship.pump")
 class Reporting(Protocol):
     """An ability of sources: to tell what the last pull did not hand over."""
 
-    def passed_over(self) -> tuple[int, Sequence[str]]:
-        """How many units are confirmed already and were not offered again; and what cannot be
-        read, one sentence each with its place (file and line), never with a code.
+    def passed_over(self) -> tuple[int, int, Sequence[str]]:
+        """How many units are confirmed already and were not offered again; how many cannot be
+        read; and a sentence on each of these (the first thousand), with its place, without a code.
         """
         ...
 
@@ -78,14 +78,14 @@ async def recalled(instance: str, source: InventorySource) -> list[str]:
     return [] if ask is None else list(await _answer(instance, "recalled", ask()))
 
 
-def passed_over(instance: str, source: InventorySource) -> tuple[int, list[str]]:
+def passed_over(instance: str, source: InventorySource) -> tuple[int, int, list[str]]:
     """What a `Reporting` source says of its last pull; nothing when it has no such ability."""
     ask = getattr(source, "passed_over", None)
     if ask is None:
-        return 0, []
+        return 0, 0, []
     try:
-        known, refused = ask()
-        return int(known), [str(line) for line in refused]
+        known, unreadable, told = ask()
+        return int(known), int(unreadable), [str(line) for line in told]
     except Exception as error:  # noqa: BLE001  # a plugin may raise anything
         raise _fault(instance, "passed_over", error) from None
 

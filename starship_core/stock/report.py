@@ -99,12 +99,12 @@ class Tally:
             elif unit.reason and len(into.remarks) < TOLD:
                 into.remarks.append(Remark(unit.reference, unit.outcome, unit.reason))
 
-    def passed_over(self, source: str, known: int, unread: Sequence[str]) -> None:
+    def passed_over(self, source: str, known: int, unreadable: int, told: Sequence[str]) -> None:
         into = self._sources[source]
         if known:
             into.counts["already here"] = into.counts.get("already here", 0) + known
-        into.unreadable = len(unread)
-        into.unread = list(unread[:TOLD])
+        into.unreadable = unreadable
+        into.unread = list(told[:TOLD])
 
     def fault(self, source: str, text: str) -> None:
         self._sources[source].fault = text

@@ -39,7 +39,7 @@ class Source:
     confirmed: list[str] = field(default_factory=list)
     wants: Sequence[Want] = ()
     unconfirmed: bool = False
-    notes: tuple[int, Sequence[str]] = (0, ())
+    notes: tuple[int, int, Sequence[str]] = (0, 0, ())
 
     async def pull(self, wants: Sequence[Want]) -> AsyncIterator[Voucher]:
         self.wants = wants
@@ -56,7 +56,7 @@ class Source:
     async def recalled(self) -> Sequence[str]:
         return self.recalls
 
-    def passed_over(self) -> tuple[int, Sequence[str]]:
+    def passed_over(self) -> tuple[int, int, Sequence[str]]:
         return self.notes
 
 
@@ -342,7 +342,8 @@ def sell(tx: Any, voucher_id: int) -> None:
         "INSERT INTO orders (id, client_id, idempotency_key, fingerprint, ref, product_id,"
         " product_name, currency, denomination, quantity, wallet_id, amount_currency, charged,"
         " price, min_expiry, status, delivery_time, placed_at, updated_at)"
-        " VALUES (1, 1, 'k', 'f', 'r', 1, 'p', 'EUR', 1000, 1, 1, 'EUR', 1000, '{}', 0, 'DELIVERED', 'INSTANT', 0, 0)"
+        " VALUES (1, 1, 'k', 'f', 'r', 1, 'p', 'EUR', 1000, 1, 1, 'EUR', 1000, '{}', 0,"
+        " 'DELIVERED', 'INSTANT', 0, 0)"
     )
     tx.execute("INSERT INTO items (order_id, ordinal, status, share) VALUES (1, 1, 'DELIVERED', 1)")
     tx.execute("UPDATE vouchers SET state = 'assigned', order_id = 1, ordinal = 1 WHERE id = $1",
@@ -430,7 +431,7 @@ async def test_a_source_that_hangs_is_left_after_its_deadline(
 
 async def test_what_a_source_could_not_read_is_in_the_report(ship: Ship) -> None:
     """Its own words, and the units that it knows to be here."""
-    source = Source(units(1), notes=(40, ["stock.csv line 3: has no denomination"]))
+    source = Source(units(1), notes=(40, 1, ["stock.csv line 3: has no denomination"]))
     report = await pump(ship, by=BY, sources={"shop": source})
     assert counts(report) == {"taken": 1, "already here": 40}
     assert (report.sources[0].unreadable, report.sources[0].unread) == (

@@ -1,0 +1,133 @@
+"""One line of a file ↔ one voucher. Whatever is wrong is told by column, never by content.
+
+A line is a record: a quoted field may not span lines. So one bad line never swallows its
+neighbours, and every complaint has the right line number.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
+
+from starship_core import NO_EXPIRY, Money, Secret, Sku
+
+REQUIRED: Final = ("product", "denomination", "currency")
+CODES: Final = ("card_number", "pin_code", "claim_url")
+COLUMNS: Final = (*REQUIRED, *CODES, "reference", "expires_at", "voucher_reference_number")
+
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
+
+
+class Malformed(Exception):
+    """The line cannot be read. The text names columns and holds nothing of the line."""
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A line, read."""
+
+    sku: Sku
+    card_number: Secret | None
+    pin_code: Secret | None
+    claim_url: Secret | None
+    reference: str | None
+    """The row's own name, unique in its file."""
+    voucher_reference_number: str | None
+    expires_at: datetime
+
+
+def header(line: bytes) -> tuple[str, ...]:
+    """The columns of a file, from its first line. Raises Malformed."""
+    names = tuple(name.strip().lower() for name in _fields(line))
+    missing = [f"`{name}`" for name in REQUIRED if name not in names]
+    if missing:  # perhaps a line of vouchers: nothing of it is told
+        raise Malformed(f"is no header: it lacks {' and '.join(missing)}")
+    unknown = [number for number, name in enumerate(names, 1) if name not in COLUMNS]
+    if unknown:
+        raise Malformed(f"has a column that is not known, the {unknown[0]}. from the left")
+    if len(set(names)) != len(names):
+        raise Malformed("names a column twice")
+    if not set(names) & set(CODES):
+        raise Malformed("has no column for a code: `card_number`, `pin_code` or `claim_url`")
+    return names
+
+
+def read(line: bytes, columns: Sequence[str], products: Mapping[str, int]) -> Row | None:
+    """The line as a voucher; None for an empty line. Raises Malformed."""
+    if not line.strip():
+        return None
+    fields = _fields(line)
+    if len(fields) != len(columns):
+        raise Malformed(f"has {len(fields)} fields, the header {len(columns)}")
+    values = {name: text.strip() for name, text in zip(columns, fields, strict=True)}
+    for name, text in values.items():
+        if not text.isprintable():
+            raise Malformed(f"has characters that cannot be printed in `{name}`")
+    if not any(values.get(name) for name in CODES):
+        raise Malformed("holds no code")
+    return Row(
+        sku=_sku(values, products),
+        card_number=_secret(values.get("card_number")),
+        pin_code=_secret(values.get("pin_code")),
+        claim_url=_secret(values.get("claim_url")),
+        reference=values.get("reference") or None,
+        voucher_reference_number=values.get("voucher_reference_number") or None,
+        expires_at=_expiry(values.get("expires_at", "")),
+    )
+
+
+def _fields(line: bytes) -> list[str]:
+    try:
+        text = line.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Malformed("is not UTF-8") from None
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        raise Malformed(
+            "has a quotation mark in the wrong place, or one that is not closed"
+        ) from None
+
+
+def _sku(values: Mapping[str, str], products: Mapping[str, int]) -> Sku:
+    product_id = products.get(values["product"])
+    if product_id is None:
+        raise Malformed("names a product that does not exist in `product`")
+    if not _CURRENCY.fullmatch(values["currency"]):
+        raise Malformed("has no currency such as EUR in `currency`")
+    if not _AMOUNT.fullmatch(values["denomination"]):
+        raise Malformed("has no amount such as 25.00 in `denomination`")
+    try:
+        face = Money.of(Decimal(values["denomination"]), values["currency"])
+    except ValueError:
+        raise Malformed("has more decimals in `denomination` than the currency") from None
+    if face.minor <= 0:
+        raise Malformed("has no amount above zero in `denomination`")
+    return Sku(product_id, face.minor, face.currency)
+
+
+def _secret(text: str | None) -> Secret | None:
+    return Secret(text) if text else None
+
+
+def _expiry(text: str) -> datetime:
+    """A day means its last second, UTC."""
+    if not text:
+        return NO_EXPIRY
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is not None and _DAY.fullmatch(text):
+        return datetime.combine(moment, _LAST_SECOND)
+    if moment is None or moment.tzinfo is None:
+        raise Malformed("has no day, and no time with its zone, in `expires_at`")
+    return moment.astimezone(UTC)
