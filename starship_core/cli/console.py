@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -110,8 +111,33 @@ async def deployed(call: Call) -> AsyncIterator[Ship]:
     from starship_core.ship import Ship
 
     config = call.config()
-    async with Ship.open(config, redis_url=redis_url(config)) as ship:
-        yield ship
+    with warnings_only():
+        async with Ship.open(config, redis_url=redis_url(config)) as ship:
+            yield ship
+
+
+@contextmanager
+def warnings_only() -> Iterator[None]:
+    """Logs go to stderr, where they are not taken for the answer, and only what is amiss.
+
+    Ends with the command, so that one that is called in a longer-lived process leaves no trace.
+    """
+    import structlog
+
+    from starship_core.logs import configure
+
+    root = logging.getLogger()
+    before = structlog.get_config() if structlog.is_configured() else None
+    handlers, level = root.handlers[:], root.level
+    configure("warning")
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = handlers, level
+        if before is None:
+            structlog.reset_defaults()
+        else:
+            structlog.configure(**before)
 
 
 def reading(

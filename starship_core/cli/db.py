@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from starship_core.cli.console import Call, changing, grid, reading
+from starship_core.cli.console import Call, changing, grid, reading, warnings_only
 
 if TYPE_CHECKING:
     from starship_core.audit import By
@@ -72,8 +72,9 @@ async def _database(call: Call) -> AsyncIterator[tuple[PostgreSQL | SQLite, Sequ
 
     config = call.config()
     packages = find(config).migrations()
-    async with opened(config.database.url, folder=config.folder, connections=1) as database:
-        yield database, packages
+    with warnings_only():
+        async with opened(config.database.url, folder=config.folder, connections=1) as database:
+            yield database, packages
 
 
 def _write_down(

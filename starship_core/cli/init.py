@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
-from starship_core.cli.console import Call, making
+from starship_core.cli.console import Call, making, warnings_only
 from starship_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def init(call: Call, folder: Path, demo: bool) -> None:  # noqa: FBT001  # a fla
     """
     with _fresh(folder):
         config = _configured(folder)
-        with call.progress("database and keys"):
+        with call.progress("database and keys"), warnings_only():
             asyncio.run(_founded(config))
-        filled = _filled(config) if demo else None
+            filled = _filled(config) if demo else None
     document = {"folder": folder, "config": config.path, "demo": filled and filled.document()}
     call.answer(document, "\n".join(_next_steps(folder, filled)))
 
@@ -77,16 +77,20 @@ def _fresh(folder: Path) -> Iterator[None]:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be made: {error.strerror}") from None
-    try:
         yield
-    except BaseException:
-        for path in folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if not existed:
-            folder.rmdir()
+    except BaseException as error:
+        if folder.is_dir():
+            _emptied(folder, existed=existed)
+        if isinstance(error, OSError):
+            raise ConfigError(f"{folder}: {error.strerror or error}") from None
         raise
+
+
+def _emptied(folder: Path, *, existed: bool) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not existed:
+        folder.rmdir()
 
 
 def _configured(folder: Path) -> Config:
@@ -116,11 +120,11 @@ def _plugged() -> list[Plugged]:
         raise PluginError(
             [*survey.problems, "a new deployment needs them: pip install 'starship-core[standard]'"]
         )
+    registrations = {one.name: one.registrations for one in survey.installed}
     return [
         Plugged(section, registration.name, registration.config, values)
-        for one in survey.installed
-        for registration in one.registrations
-        for section, values in [STANDARD[one.name]]
+        for name, (section, values) in STANDARD.items()
+        for registration in registrations[name]
     ]
 
 
@@ -132,6 +136,7 @@ async def _founded(config: Config) -> None:
     from starship_core.vault import create_keys
 
     packages = find(config).migrations()
+    (config.folder / "vouchers").mkdir(mode=0o700)  # the codes in it are plain text
     create_keys(config.folder / config.vault.keys)
     async with opened(config.database.url, folder=config.folder, connections=1) as database:
         await schema.upgrade(database, packages)
