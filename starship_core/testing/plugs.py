@@ -128,5 +128,6 @@ def toolbox(folder: Path, instance: str = "bamboo-eu") -> Toolbox:
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
         log=lambda *_args, **_ids: None,
         database=NoDatabase(),
-        data_dir=folder,
+        data_dir=folder / "data",
+        folder=folder,
     )
