@@ -1,34 +1,38 @@
-"""Bare asyncpg, pooled, prepared: the rows of one delivered order, a transaction each, nothing else."""
+"""Bare asyncpg, pooled, prepared: the rows of one delivered order, a transaction each."""
 
 import asyncio
 import time
 from collections import deque
-from typing import Any
 
 import asyncpg
 
-ORDER = """INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name,
- currency, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status, sub_status,
- delivery_time, delivered_quantity, pending_items, from_cache, metadata, placed_at, delivered_at, updated_at)
- VALUES ($1, $2, $3, $4, $5, 'Product', 'GBP', 1000, 1, $6, 'GBP', 1000, $7, 0, 'DELIVERED', 'COMPLETED',
- 'INSTANT', 1, 0, 1, '{}', $8, $8, $8) ON CONFLICT DO NOTHING RETURNING id"""
-ITEM = "INSERT INTO items (order_id, ordinal, status, share, settled_at) VALUES ($1, 1, 'DELIVERED', 1000, $2)"
+ORDER = """INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, currency,
+ product_name, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry,
+ status, sub_status, delivery_time, delivered_quantity, from_cache, placed_at, delivered_at,
+ updated_at) VALUES ($1, $2, $3, $4, $5, 'GBP', 'Product', 1000, 1, $6, 'GBP', 1000, $7, 0,
+ 'DELIVERED', 'COMPLETED', 'INSTANT', 1, 1, $8, $8, $8) ON CONFLICT DO NOTHING RETURNING id"""
+ITEM = """INSERT INTO items (order_id, ordinal, status, share, settled_at)
+ VALUES ($1, 1, 'DELIVERED', 1000, $2)"""
 CLAIM = """UPDATE vouchers SET state = 'assigned', order_id = $2, ordinal = 1, updated_at = $3
  WHERE id = $1 AND state = 'pooled' RETURNING sealed"""
-ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at) VALUES ($1, 'debit', $2, 'GBP', $3)
- ON CONFLICT DO NOTHING RETURNING id"""
-MOVE = """UPDATE ledger_accounts SET balance = balance - 1000 WHERE account = $1 AND balance - 1000 >= floor
- RETURNING balance"""
+ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at)
+ VALUES ($1, 'debit', $2, 'GBP', $3) ON CONFLICT DO NOTHING RETURNING id"""
+MOVE = """UPDATE ledger_accounts SET balance = balance - 1000
+ WHERE account = $1 AND balance - 1000 >= floor RETURNING balance"""
 POSTINGS = """INSERT INTO ledger_postings (transaction_id, account, minor)
  VALUES ($1, $2, -1000), ($1, 'sales:GBP', 1000)"""
-DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency, balance_after,
- created_at) VALUES ($1, $2, $3, 'DEBIT', 1000, 'GBP', $4, $5) RETURNING id"""
-EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data, created_at)
- VALUES ($1, $3, $4, 'order.created', 1, $5, $6), ($2, $3, $4, 'order.delivered', 1, $5, $6)"""
-AUDIT = "INSERT INTO audit (at, actor, action, subject, request_id) VALUES ($1, $2, 'reveal', $3, $4)"
+DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
+ balance_after, created_at) VALUES ($1, $2, $3, 'DEBIT', 1000, 'GBP', $4, $5) RETURNING id"""
+EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data,
+ created_at) VALUES ($1, $3, $4, 'order.created', 1, $5, $6),
+ ($2, $3, $4, 'order.delivered', 1, $5, $6)"""
+AUDIT = """INSERT INTO audit (at, actor, action, subject, request_id)
+ VALUES ($1, $2, 'reveal', $3, $4)"""
 
 
-async def place(db: Any, voucher: int, sku: int, wallet: int, key: str) -> None:
+async def place(
+    db: asyncpg.pool.PoolConnectionProxy, voucher: int, sku: int, wallet: int, key: str
+) -> None:
     now, account = time.time_ns() // 1000, f"wallet:{wallet}"
     async with db.transaction():
         order = await db.fetchval(ORDER, wallet, key, "f" * 64, key, sku, wallet, "p" * 180, now)
@@ -43,7 +47,6 @@ async def place(db: Any, voucher: int, sku: int, wallet: int, key: str) -> None:
 
 
 async def measure(url: str, vouchers: deque[tuple[int, int]], size: int, seconds: float) -> float:
-    """Orders a second on `size` connections; `vouchers` are (id, product id)."""
     async with asyncpg.create_pool(url, min_size=size, max_size=size) as pool:
         end, done = time.perf_counter() + seconds, 0
 

@@ -1,31 +1,32 @@
-"""Bare sqlite3, one connection: the rows of one delivered order, one transaction an order,
-statement by statement; WAL, every commit on disk, foreign keys on. Nothing else.
-"""
+"""Bare sqlite3, one connection, every commit on disk: the rows of one order, a transaction each."""
 
 import sqlite3
 import time
 from collections import deque
 from typing import Any
 
-ORDER = """INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name,
- currency, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status, sub_status,
- delivery_time, delivered_quantity, pending_items, from_cache, metadata, placed_at, delivered_at, updated_at)
- VALUES (?1, ?2, ?3, ?4, ?5, 'Product', 'GBP', 1000, 1, ?6, 'GBP', 1000, ?7, 0, 'DELIVERED', 'COMPLETED',
- 'INSTANT', 1, 0, 1, '{}', ?8, ?8, ?8) ON CONFLICT DO NOTHING RETURNING id"""
-ITEM = "INSERT INTO items (order_id, ordinal, status, share, settled_at) VALUES (?1, 1, 'DELIVERED', 1000, ?2)"
+ORDER = """INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, currency,
+ product_name, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry,
+ status, sub_status, delivery_time, delivered_quantity, from_cache, placed_at, delivered_at,
+ updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'GBP', 'Product', 1000, 1, ?6, 'GBP', 1000, ?7, 0,
+ 'DELIVERED', 'COMPLETED', 'INSTANT', 1, 1, ?8, ?8, ?8) ON CONFLICT DO NOTHING RETURNING id"""
+ITEM = """INSERT INTO items (order_id, ordinal, status, share, settled_at)
+ VALUES (?1, 1, 'DELIVERED', 1000, ?2)"""
 CLAIM = """UPDATE vouchers SET state = 'assigned', order_id = ?2, ordinal = 1, updated_at = ?3
  WHERE id = ?1 AND state = 'pooled' RETURNING sealed"""
-ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at) VALUES (?1, 'debit', ?2, 'GBP', ?3)
- ON CONFLICT DO NOTHING RETURNING id"""
-MOVE = """UPDATE ledger_accounts SET balance = balance - 1000 WHERE account = ?1 AND balance - 1000 >= floor
- RETURNING balance"""
+ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at)
+ VALUES (?1, 'debit', ?2, 'GBP', ?3) ON CONFLICT DO NOTHING RETURNING id"""
+MOVE = """UPDATE ledger_accounts SET balance = balance - 1000
+ WHERE account = ?1 AND balance - 1000 >= floor RETURNING balance"""
 POSTINGS = """INSERT INTO ledger_postings (transaction_id, account, minor)
  VALUES (?1, ?2, -1000), (?1, 'sales:GBP', 1000)"""
-DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency, balance_after,
- created_at) VALUES (?1, ?2, ?3, 'DEBIT', 1000, 'GBP', ?4, ?5) RETURNING id"""
-EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data, created_at)
- VALUES (?1, ?3, ?4, 'order.created', 1, ?5, ?6), (?2, ?3, ?4, 'order.delivered', 1, ?5, ?6)"""
-AUDIT = "INSERT INTO audit (at, actor, action, subject, request_id) VALUES (?1, ?2, 'reveal', ?3, ?4)"
+DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
+ balance_after, created_at) VALUES (?1, ?2, ?3, 'DEBIT', 1000, 'GBP', ?4, ?5) RETURNING id"""
+EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data,
+ created_at) VALUES (?1, ?3, ?4, 'order.created', 1, ?5, ?6),
+ (?2, ?3, ?4, 'order.delivered', 1, ?5, ?6)"""
+AUDIT = """INSERT INTO audit (at, actor, action, subject, request_id)
+ VALUES (?1, ?2, 'reveal', ?3, ?4)"""
 
 
 def place(db: sqlite3.Connection, voucher: int, sku: int, wallet: int, key: str) -> None:
@@ -45,7 +46,6 @@ def place(db: sqlite3.Connection, voucher: int, sku: int, wallet: int, key: str)
 
 
 def measure(path: str, vouchers: deque[tuple[int, int]], seconds: float) -> float:
-    """Orders a second; `vouchers` are (id, product id)."""
     db = sqlite3.connect(path, isolation_level=None, timeout=5)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         db.execute(f"PRAGMA {pragma}")

@@ -1,4 +1,4 @@
-"""A deployment for measuring: eight clients with a wallet each, eight products, a pool of real vouchers."""
+"""A deployment for measuring: eight clients with a wallet each, eight products, real vouchers."""
 
 from __future__ import annotations
 
@@ -73,14 +73,18 @@ class Bench(Struct, frozen=True):
 
 async def build(folder: Path, database: str, redis: str) -> Bench:
     """Configuration, keys, schema, clients with money, products; no vouchers yet."""
-    folder.mkdir()
-    (folder / "starship.toml").write_text(_TOML.format(database=database, redis=redis))
-    create_keys(folder / "keys")
+    _write(folder, _TOML.format(database=database, redis=redis))
     async with opened(folder) as ship:
         await upgrade(ship.database, ship.plugins.migrations())
         products = await ship.database.run(_products)
         callers = [await _caller(ship, number) for number in range(1, CLIENTS + 1)]
     return Bench(folder, callers, products)
+
+
+def _write(folder: Path, toml: str) -> None:
+    folder.mkdir()
+    (folder / "starship.toml").write_text(toml)
+    create_keys(folder / "keys")
 
 
 @asynccontextmanager
@@ -100,7 +104,8 @@ def _products(tx: Any) -> list[int]:
         json_rows([[f"card-{n}"] for n in range(1, CLIENTS + 1)]),
     )
     tx.execute(
-        "INSERT INTO denominations (product_id, min_value, max_value) SELECT id, 1000, 1000 FROM products"
+        "INSERT INTO denominations (product_id, min_value, max_value) "
+        "SELECT id, 1000, 1000 FROM products"
     )
     return [int(row[0]) for row in tx.execute("SELECT id FROM products ORDER BY id")]
 
@@ -110,9 +115,9 @@ async def _caller(ship: Ship, number: int) -> Caller:
     wallet = await open_wallet(ship, made.client_id, "GBP", by=BY)
     money = Money.of("900000000", "GBP")
     await credit_wallet(ship, wallet.id, money, reference=f"bench-{number}", by=BY)
-    return Caller(
-        made.api_key, made.secret.reveal(), made.signing_secret.reveal(), wallet.id
-    )
+    assert made.secret is not None
+    assert made.signing_secret is not None
+    return Caller(made.api_key, made.secret.reveal(), made.signing_secret.reveal(), wallet.id)
 
 
 async def fill(bench: Bench, per_product: int) -> None:
@@ -138,18 +143,18 @@ def _draw(tx: Any, count: int) -> int:
     return int(last) - count + 1
 
 
-_COLUMNS = (
-    "id product_id denomination currency state sealed key_id fingerprint origin expires_at created_at "
-    "updated_at"
-).split()
+_COLUMNS = [
+    "id", "product_id", "denomination", "currency", "state", "sealed", "key_id", "fingerprint",
+    "origin", "expires_at", "created_at", "updated_at",
+]  # fmt: skip
 
 
 def _row(ship: Ship, voucher_id: int, product: int, expires: int) -> tuple[Any, ...]:
     code = Code(Secret(f"BENCH-{voucher_id:012}"), Secret("0000"), None)
     sealed, key_id = ship.vault.seal(voucher_id, code)
     print_ = ship.vault.fingerprint("bench", code)
-    return (voucher_id, product, 1000, "GBP", "pooled", sealed, key_id, print_, f"bench:{voucher_id}",
-            expires, 0, 0)  # fmt: skip
+    return (voucher_id, product, 1000, "GBP", "pooled", sealed, key_id, print_,
+            f"bench:{voucher_id}", expires, 0, 0)  # fmt: skip
 
 
 async def _insert(ship: Ship, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -163,7 +168,7 @@ async def _insert(ship: Ship, rows: Sequence[tuple[Any, ...]]) -> None:
     await ship.database.run(lambda tx: [tx.execute(statement, *row) for row in rows])
 
 
-# --- a server, and requests for it -----------------------------------------------------------------
+# --- a server, and requests for it ----------------------------------------------------------------
 
 
 class Server(Struct):
@@ -202,7 +207,7 @@ def serving(bench: Bench) -> Any:
 def _answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=1) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except OSError:
         return False
 
@@ -211,7 +216,9 @@ def signed_orders(bench: Bench, count: int, *, callers: Sequence[Caller], run: s
     """Whole requests, ready to write: POST /orders, quantity 1, a key each."""
     now = str(int(time.time()))
     return [
-        _signed(callers[n % len(callers)], bench.products[n % len(bench.products)], f"{run}-{n:08}", now)
+        _signed(
+            callers[n % len(callers)], bench.products[n % len(bench.products)], f"{run}-{n:08}", now
+        )
         for n in range(count)
     ]
 
@@ -224,7 +231,8 @@ def _signed(caller: Caller, product: int, key: str, now: str) -> bytes:
     signature = hmac.new(caller.signing_secret.encode(), canonical, "sha256").hexdigest()
     head = (
         f"POST /api/v1/orders HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nX-API-Key: {caller.key}\r\nX-API-Secret: {caller.secret}\r\n"
+        f"Content-Length: {len(body)}\r\nX-API-Key: {caller.key}\r\n"
+        f"X-API-Secret: {caller.secret}\r\n"
         f"X-Signature: t={now},v1={signature}\r\nIdempotency-Key: {key}\r\n\r\n"
     )
     return head.encode() + body

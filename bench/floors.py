@@ -57,8 +57,7 @@ def broken(lines: Sequence[Line]) -> list[Line]:
     return [
         line
         for line in lines
-        if line.key in FLOORS
-        and not FLOORS[line.key].fits(line.value, FLOORS[line.key].bound)
+        if line.key in FLOORS and not FLOORS[line.key].fits(line.value, FLOORS[line.key].bound)
     ]
 
 
@@ -84,4 +83,4 @@ def page(text: str, lines: Sequence[Line], machine: str) -> str:
         f"<!-- bench -->\nMeasured on {datetime.now(UTC):%Y-%m-%d}: {machine}.\n\n"
         f"| what | figure | floor | detail |\n| --- | --- | --- | --- |\n{rows}\n<!-- /bench -->"
     )
-    return re.sub(r"<!-- bench -->.*<!-- /bench -->", lambda _: measured, text, flags=re.S)
+    return re.sub(r"<!-- bench -->.*<!-- /bench -->", lambda _: measured, text, flags=re.DOTALL)

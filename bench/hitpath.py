@@ -1,4 +1,4 @@
-"""POST /orders that hits, against the bare drivers: pairs of runs, in turn, medians of the ratios."""
+"""POST /orders that hits, against the bare drivers: pairs of runs, in turn, median ratios."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def play(  # noqa: PLR0913
         "warm_up": warm_up, "seconds": seconds, "expect": EXPECT, "requests": requests,
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, str(LOAD)], input=msgspec.msgpack.encode(plan), stdout=subprocess.PIPE, check=True
+        [sys.executable, str(LOAD)],
+        input=msgspec.msgpack.encode(plan),
+        stdout=subprocess.PIPE,
+        check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout)
     if found["unexpected"] or found["lost"] or not found["answers"]:
@@ -157,7 +160,9 @@ def _hot_wallet(plan: Plan, bench: Bench, server: Server) -> Line:
             bench, server.port, connections=16, seconds=plan.seconds / 2, callers=bench.callers[:1]
         )
         pairs.append(hot["per_second"] / eight["per_second"])
-    return Line("hot", "PostgreSQL: one hot wallet against eight", median(pairs), f"{median(pairs):.2f}")
+    return Line(
+        "hot", "PostgreSQL: one hot wallet against eight", median(pairs), f"{median(pairs):.2f}"
+    )
 
 
 def _memory(server: Server) -> Line:
@@ -193,7 +198,9 @@ async def _vouchers(url: str) -> deque[tuple[int, int]]:
     for row in rows:
         by_product.setdefault(row[1], deque()).append(row[0])
     return deque(
-        (ids.popleft(), product) for _ in range(len(rows) // len(by_product)) for product, ids in by_product.items()
+        (ids.popleft(), product)
+        for _ in range(len(rows) // len(by_product))
+        for product, ids in by_product.items()
     )
 
 

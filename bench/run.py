@@ -1,7 +1,7 @@
 """`make bench`: the hit path over HTTP as a ratio to the bare driver, measured in the same run.
 
-QUICK=1 measures less and only prints. The full run holds the floors, and `--write` keeps the table in
-docs/performance.md. Aborts when the baseline is implausible or the load process is the bottleneck.
+QUICK=1 measures less and only prints. The full run holds the floors, and `--write` keeps the table
+in docs/performance.md. Aborts when the baseline is implausible, or the load process the bottleneck.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ async def measure_all(folder: Path, *, quick: bool, say: Console) -> list[Line]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1")
-    parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the table in docs/performance.md"
+    )
     chosen = parser.parse_args()
     say = Console(width=110)
     with tempfile.TemporaryDirectory(prefix="starship-bench-") as name:
