@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from starship_core.web.errors import invalid
 
 _TOKEN: Final = re.compile(rb'"(\d{1,12}(?:\.\d{1,3})?)"|(\d{1,12}(?:\.\d{1,3})?)')
+
+Amount = Annotated[
+    Raw,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$"},
+                {"type": "number", "exclusiveMinimum": 0},
+            ]
+        }
+    ),
+]
+"""As the description has it; `read_amount` is stricter, and says so."""
 
 
 def read_amount(raw: Raw, field: str) -> Decimal:

@@ -8,7 +8,15 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from starship_core.clock import moment, rfc3339
-from starship_core.model import NO_EXPIRY, Order, Secret, minor_text
+from starship_core.model import (
+    NO_EXPIRY,
+    DeliveryTime,
+    Order,
+    Secret,
+    Status,
+    SubStatus,
+    minor_text,
+)
 from starship_core.store.claim import Unit
 from starship_core.store.contents import Item
 
@@ -50,9 +58,9 @@ class OrderSummary(Struct, frozen=True, kw_only=True):
     discount: str
     refunded_amount: str
     wallet_id: int
-    status: str
-    sub_status: str | None
-    delivery_time: str
+    status: Status
+    sub_status: SubStatus | None
+    delivery_time: DeliveryTime
     pendingItems: int  # noqa: N815  # the specification's names stay at the API
     fulfilledFromCache: int  # noqa: N815
     delivered_quantity: int

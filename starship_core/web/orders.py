@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import get, post
 from litestar.types import ASGIApp
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta
 
 from starship_core.clock import Clock, micros
 from starship_core.flows.explain_order import order_timeline
@@ -26,46 +26,27 @@ from starship_core.web.amounts import read_amount
 from starship_core.web.errors import decode, idempotency_key, invalid, require_json
 from starship_core.web.exchange import AnyRequest, body_of, caller, json_reply, request_id, ship_of
 from starship_core.web.order_answer import just_placed, summary, whole_order
+from starship_core.web.order_description import (
+    LIST,
+    PLACE,
+    READ,
+    READ_BY_REFERENCE,
+    STATUSES,
+    TIMELINE,
+    OrderBody,
+)
 from starship_core.web.paging import path_id, read_page, read_query, whole
 
-_LARGEST: Final = 2**63 - 1
 _METADATA_BYTES: Final = 4096
 _VOUCHERS_A_PAGE: Final = 1000
-_STATUSES: Final = frozenset(
-    {"PLACED", "PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED"}
-)
 _AGE: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-Id = Annotated[int, Meta(gt=0, le=_LARGEST)]
-
-
-class OrderBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /orders` takes."""
-
-    product_id: Id
-    denomination: Raw
-    """Face value of one unit, in the product's currency: a decimal string or a number."""
-    quantity: Annotated[int, Meta(gt=0, le=1_000_000)]
-    wallet_id: Id | None = None
-    ref: (
-        Annotated[str, Meta(min_length=1, max_length=255, pattern=r'^[ !"$&-.0->@-~]*$(?!\n)')]
-        | None
-    ) = None
-    email: (
-        Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$(?!\n)")] | None
-    ) = None
-    mobile: Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ()-]{4,24}$(?!\n)")] | None = None
-    customer_info: dict[str, Any] | None = None
-    quote: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
-
 
 _body = msgspec.json.Decoder(OrderBody)
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-@post("/orders", status_code=200)
+@post("/orders", status_code=200, opt=PLACE)
 async def create_order(request: AnyRequest) -> ASGIApp:
     """Place an order: delivered in this answer from the pool, or parked as PENDING."""
     require_json(request.scope["headers"])
@@ -101,13 +82,13 @@ def _new_order(body: OrderBody, key: str, asked_in: str) -> NewOrder:
     )
 
 
-@get("/orders/{order_id:str}")
+@get("/orders/{order_id:str}", opt=READ)
 async def get_order(request: AnyRequest, order_id: str) -> ASGIApp:
     """One order, whole, with its vouchers; every reveal is audited."""
     return await _read(request, path_id(order_id, "order"))
 
 
-@get("/orders/by-reference/{ref:str}")
+@get("/orders/by-reference/{ref:str}", opt=READ_BY_REFERENCE)
 async def get_order_by_reference(request: AnyRequest, ref: str) -> ASGIApp:
     """One order by the client's own reference."""
     return await _read(request, await id_by_reference(ref, caller(request), ship_of(request)))
@@ -130,7 +111,7 @@ def _whole(view: OrderView) -> Any:
     return whole_order(view.order, view.items, view.units)
 
 
-@get("/orders")
+@get("/orders", opt=LIST)
 async def get_orders(request: AnyRequest) -> ASGIApp:
     """The client's orders, newest first, without vouchers."""
     ship = ship_of(request)
@@ -150,8 +131,8 @@ _PARAMETERS: Final = (
 
 def _filter(query: dict[str, str], now: Clock) -> OrderFilter:
     status = query.get("status")
-    if status is not None and status.upper() not in _STATUSES:
-        raise invalid("status", "enum", f"must be one of {', '.join(sorted(_STATUSES))}")
+    if status is not None and status.upper() not in STATUSES:
+        raise invalid("status", "enum", f"must be one of {', '.join(sorted(STATUSES))}")
     before = [_time(query, "placed_before"), _older_than(query, now)]
     return OrderFilter(
         status=status,
@@ -190,7 +171,7 @@ def _older_than(query: dict[str, str], now: Clock) -> datetime | None:
         raise invalid("older_than", "range", "is before all time") from None
 
 
-@get("/orders/{order_id:str}/timeline")
+@get("/orders/{order_id:str}/timeline", opt=TIMELINE)
 async def get_timeline(request: AnyRequest, order_id: str) -> ASGIApp:
     """What happened to the order, why, and what is next."""
     read_query(request.scope["query_string"], ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from starship_core.access import Client
 from starship_core.catalogue import Product, Snapshot
@@ -14,7 +14,7 @@ from starship_core.model import DeliveryTime, Sku, minor_text
 from starship_core.pricing import discount_for
 from starship_core.ship import Ship
 from starship_core.store.pooled import delivery_time
-from starship_core.web.amounts import percent_text
+from starship_core.web.amounts import Amount, percent_text
 
 _LARGEST: Final = 2**63 - 1
 
@@ -70,7 +70,7 @@ class ProductDetail(ProductAnswer, frozen=True, kw_only=True):
 class AvailabilityBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked for."""
 
-    denomination: Raw
+    denomination: Amount
     """Face value of one unit, in the product's currency: a decimal string or a number."""
     quantity: Annotated[int, Meta(gt=0, le=1_000_000)]
 
