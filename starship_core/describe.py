@@ -50,19 +50,16 @@ def fields(section: type[Struct]) -> Sequence[Field]:
 
 def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation is None or annotation is type(None):
-        return "None"
     if origin is Annotated:
         return _type(arguments[0])
     if origin in (Union, UnionType):
         return " | ".join(_type(each) for each in arguments)
-    if annotation is Ellipsis:
-        return "..."
     if origin is Literal:
         return _MODULE.sub("", repr(annotation))
     if origin is not None:
         return f"{_type(origin)}[{', '.join(_type(each) for each in arguments)}]"
-    return str(getattr(annotation, "__name__", annotation))
+    plain = {type(None): "None", Ellipsis: "..."}
+    return plain.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _default(info: structs.FieldInfo) -> Any:
