@@ -53,6 +53,7 @@ async def show(call: Call, base: str | None) -> None:
 
 
 async def _table(base: str, codes: list[str], ship: Ship) -> dict[str, Any]:
+    from starship_core.clock import rfc3339
     from starship_core.errors import InvalidInput, Unavailable
 
     try:
@@ -62,8 +63,8 @@ async def _table(base: str, codes: list[str], ship: Ship) -> dict[str, Any]:
     limit = timedelta(hours=ship.config.pricing.fx_max_age_hours)
     return {
         "base": base,
-        "rates": {code: table.rates[code] for code in codes if code in table.rates},
+        "rates": {c: table.rates[c] for c in codes if c in table.rates and c != base},
         "source": table.source,
-        "as_of": table.as_of,
+        "as_of": rfc3339(table.as_of),
         "state": "stale" if ship.now() - table.as_of > limit else "good",
     }
