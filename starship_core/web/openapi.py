@@ -28,6 +28,15 @@ TEXT: Final[JsonObject] = {"type": "string"}
 FLAG: Final[JsonObject] = {"type": "boolean"}
 
 
+AMOUNT: Final[JsonObject] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\d{1,12}(\.\d{1,3})?$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 999_999_999_999},
+    ],
+    "description": "At most as many decimals as the currency has.",
+}
+
+
 class Parameter(NamedTuple):
     """One parameter of the query, a header or a path."""
 
@@ -124,6 +133,7 @@ def document(routes: Iterable[tuple[str, HTTPRouteHandler]], *, version: str) ->
         [*types.values(), ErrorAnswer], ref_template="#/components/schemas/{name}"
     )
     by_type = dict(zip([*types, id(ErrorAnswer)], schemas, strict=True))
+    _describe_amounts([each.body for _, _, each in operations if each.body], components)
     paths: JsonObject = {}
     for path, method, operation in operations:
         paths.setdefault(path, {})[method] = _operation(path, method, operation, by_type)
@@ -140,6 +150,14 @@ def document(routes: Iterable[tuple[str, HTTPRouteHandler]], *, version: str) ->
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SECURITY},
     }
+
+
+def _describe_amounts(bodies: Iterable[Any], components: JsonObject) -> None:
+    """Requests keep amounts as raw tokens (`web/amounts.py`), of which msgspec can say nothing."""
+    for body in bodies:
+        for field in msgspec.structs.fields(body):
+            if field.type is msgspec.Raw:
+                components[body.__name__]["properties"][field.encode_name] = AMOUNT
 
 
 _ABOUT: Final = (

@@ -25,6 +25,7 @@ from starship_core.flows.pump_inventory import pump
 from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
+from starship_core.web.exchange import App
 
 DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take after the order to stop."""
@@ -115,18 +116,7 @@ async def _pump_on_time(ship: Ship) -> None:
 
 async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_lost)
-    config = uvicorn.Config(
-        create_app(ship),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # the gate has rules of its own for X-Forwarded-For
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    config = uvicorn_config(create_app(ship))
     serving = Serving(url_of(listener), ship.config.deployment.environment)
 
     def answering() -> None:
@@ -138,6 +128,22 @@ async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
     lifeline = sys.stdin.fileno() if LIFELINE in os.environ else None
     await _Server(config, answering, lifeline).serve(sockets=[listener])
     _log.info("server.stopped", pid=os.getpid())
+
+
+def uvicorn_config(app: App) -> uvicorn.Config:
+    """How a server process speaks HTTP."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # the gate has rules of its own for X-Forwarded-For
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
 
 
 class _Server(uvicorn.Server):
