@@ -83,14 +83,15 @@ def _new_order(body: OrderBody, key: str, asked_in: str) -> NewOrder:
 
 
 @get("/orders/{order_id:str}", opt=READ)
-async def get_order(request: AnyRequest, order_id: str) -> ASGIApp:
+async def get_order(request: AnyRequest) -> ASGIApp:
     """One order, whole, with its vouchers; every reveal is audited."""
-    return await _read(request, path_id(order_id, "order"))
+    return await _read(request, path_id(request.path_params["order_id"], "order"))
 
 
 @get("/orders/by-reference/{ref:str}", opt=READ_BY_REFERENCE)
-async def get_order_by_reference(request: AnyRequest, ref: str) -> ASGIApp:
+async def get_order_by_reference(request: AnyRequest) -> ASGIApp:
     """One order by the client's own reference."""
+    ref = request.path_params["ref"]
     return await _read(request, await id_by_reference(ref, caller(request), ship_of(request)))
 
 
@@ -172,10 +173,10 @@ def _older_than(query: dict[str, str], now: Clock) -> datetime | None:
 
 
 @get("/orders/{order_id:str}/timeline", opt=TIMELINE)
-async def get_timeline(request: AnyRequest, order_id: str) -> ASGIApp:
+async def get_timeline(request: AnyRequest) -> ASGIApp:
     """What happened to the order, why, and what is next."""
     read_query(request.scope["query_string"], ())
-    wanted = path_id(order_id, "order")
+    wanted = path_id(request.path_params["order_id"], "order")
     return json_reply(await order_timeline(wanted, caller(request), ship_of(request)))
 
 
