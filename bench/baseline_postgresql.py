@@ -17,8 +17,7 @@ CLAIM = """UPDATE vouchers SET state = 'assigned', order_id = $2, ordinal = 1, u
  WHERE id = $1 AND state = 'pooled' RETURNING sealed"""
 ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at)
  VALUES ($1, 'debit', $2, 'GBP', $3) ON CONFLICT DO NOTHING RETURNING id"""
-MOVE = """UPDATE ledger_accounts SET balance = balance - 1000
- WHERE account = $1 AND balance - 1000 >= floor RETURNING balance"""
+MOVE = "UPDATE ledger_accounts SET balance = balance - 1000 WHERE account = $1 RETURNING balance"
 POSTINGS = """INSERT INTO ledger_postings (transaction_id, account, minor)
  VALUES ($1, $2, -1000), ($1, 'sales:GBP', 1000)"""
 DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
@@ -26,8 +25,7 @@ DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type,
 EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data,
  created_at) VALUES ($1, $3, $4, 'order.created', 1, $5, $6),
  ($2, $3, $4, 'order.delivered', 1, $5, $6)"""
-AUDIT = """INSERT INTO audit (at, actor, action, subject, request_id)
- VALUES ($1, $2, 'reveal', $3, $4)"""
+AUDIT = "INSERT INTO audit (at, actor, action, subject) VALUES ($1, $2, 'reveal', $3)"
 
 
 async def place(
@@ -43,7 +41,7 @@ async def place(
         await db.execute(POSTINGS, entry, account)
         await db.fetchval(DEBIT, wallet, order, f"order:{order}:debit", balance, now)
         await db.execute(EVENTS, f"{order}c", f"{order}d", order, wallet, "d" * 330, now)
-        await db.execute(AUDIT, now, "credential:1", f"order:{order}", key)
+        await db.execute(AUDIT, now, "credential:1", f"order:{order}")
 
 
 async def measure(url: str, vouchers: deque[tuple[int, int]], size: int, seconds: float) -> float:

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections import deque
-from typing import Any
 
 ORDER = """INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, currency,
  product_name, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry,
@@ -16,8 +15,7 @@ CLAIM = """UPDATE vouchers SET state = 'assigned', order_id = ?2, ordinal = 1, u
  WHERE id = ?1 AND state = 'pooled' RETURNING sealed"""
 ENTRY = """INSERT INTO ledger_transactions (key, kind, account, currency, at)
  VALUES (?1, 'debit', ?2, 'GBP', ?3) ON CONFLICT DO NOTHING RETURNING id"""
-MOVE = """UPDATE ledger_accounts SET balance = balance - 1000
- WHERE account = ?1 AND balance - 1000 >= floor RETURNING balance"""
+MOVE = "UPDATE ledger_accounts SET balance = balance - 1000 WHERE account = ?1 RETURNING balance"
 POSTINGS = """INSERT INTO ledger_postings (transaction_id, account, minor)
  VALUES (?1, ?2, -1000), (?1, 'sales:GBP', 1000)"""
 DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
@@ -25,23 +23,22 @@ DEBIT = """INSERT INTO transactions (wallet_id, order_id, key, transaction_type,
 EVENTS = """INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data,
  created_at) VALUES (?1, ?3, ?4, 'order.created', 1, ?5, ?6),
  (?2, ?3, ?4, 'order.delivered', 1, ?5, ?6)"""
-AUDIT = """INSERT INTO audit (at, actor, action, subject, request_id)
- VALUES (?1, ?2, 'reveal', ?3, ?4)"""
+AUDIT = "INSERT INTO audit (at, actor, action, subject) VALUES (?1, ?2, 'reveal', ?3)"
 
 
 def place(db: sqlite3.Connection, voucher: int, sku: int, wallet: int, key: str) -> None:
     now, account = time.time_ns() // 1000, f"wallet:{wallet}"
-    one = lambda statement, *values: db.execute(statement, values).fetchone()[0]  # noqa: E731
     db.execute("BEGIN IMMEDIATE")
-    order = one(ORDER, wallet, key, "f" * 64, key, sku, wallet, "p" * 180, now)
+    row = (wallet, key, "f" * 64, key, sku, wallet, "p" * 180, now)
+    order = db.execute(ORDER, row).fetchone()[0]
     db.execute(ITEM, (order, now))
-    assert one(CLAIM, voucher, order, now)
-    entry = one(ENTRY, f"order:{order}:debit", account, now)
-    balance = one(MOVE, account)
+    assert db.execute(CLAIM, (voucher, order, now)).fetchone()[0]
+    entry = db.execute(ENTRY, (f"order:{order}:debit", account, now)).fetchone()[0]
+    balance = db.execute(MOVE, (account,)).fetchone()[0]
     db.execute(POSTINGS, (entry, account))
-    one(DEBIT, wallet, order, f"order:{order}:debit", balance, now)
+    db.execute(DEBIT, (wallet, order, f"order:{order}:debit", balance, now)).fetchone()[0]
     db.execute(EVENTS, (f"{order}c", f"{order}d", order, wallet, "d" * 330, now))
-    db.execute(AUDIT, (now, "credential:1", f"order:{order}", key))
+    db.execute(AUDIT, (now, "credential:1", f"order:{order}"))
     db.execute("COMMIT")
 
 

@@ -8,7 +8,6 @@ connection per process (measured: 2,487 transactions a second against 882 with m
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -17,15 +16,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
+from asyncpg import InterfaceError as DriverInterfaceError
 from asyncpg import PostgresError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
 from starship_core.errors import ConfigError, Unavailable
+from starship_core.faults import lost_race, raised_by_driver, translate
 
 T = TypeVar("T")
 
@@ -44,8 +44,6 @@ _SESSION: Final = {
     "application_name": "starship",
 }
 _encode = msgspec.json.Encoder().encode
-_RACES: Final = {"40001", "40P01"}
-_TRANSIENT: Final = ("08", "53", "55", "57")  # connection, resources, lock not available, shutdown
 
 
 def json_rows(rows: Iterable[Sequence[Any]]) -> str:
@@ -53,10 +51,6 @@ def json_rows(rows: Iterable[Sequence[Any]]) -> str:
     databases.
     """
     return _encode({str(i): row for i, row in enumerate(rows)}).decode()
-
-
-class RaceLost(Exception):
-    """Another process wrote the same key first; `run` starts the whole transaction again."""
 
 
 @lru_cache(maxsize=512)
@@ -73,13 +67,13 @@ def _for_postgresql(statement: str) -> str:
 class Tx:
     """An open transaction: the core's own implementation of `ports.Transaction`."""
 
-    __slots__ = ("_fetch", "connection", "dialect", "for_share", "for_update", "skip_locked")
+    __slots__ = ("_driver", "connection", "dialect", "for_share", "for_update", "skip_locked")
 
     def __init__(
         self, connection: Connection, dialect: Literal["postgresql", "sqlite"] | None = None
     ) -> None:
         self.connection = connection
-        self._fetch: Callable[..., Any] | None = None
+        self._driver: Any = None
         self.dialect: Literal["postgresql", "sqlite"] = dialect or (
             "postgresql" if connection.dialect.name == "postgresql" else "sqlite"
         )
@@ -91,7 +85,7 @@ class Tx:
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
-        if self._fetch is not None:
+        if self._driver is not None:
             return self._straight(_for_postgresql(statement), parameters)
         on_postgresql = self.dialect == "postgresql"
         text = (_for_postgresql if on_postgresql else _for_sqlite)(statement)
@@ -99,14 +93,16 @@ class Tx:
         if on_postgresql:
             # The first statement has begun SQLAlchemy's transaction; those after it go straight to
             # the driver, which caches them prepared: half the server's time per statement.
-            self._fetch = self.connection.connection.driver_connection.fetch  # type: ignore[union-attr]
+            self._driver = self.connection.connection.driver_connection
         return result.fetchall() if result.returns_rows else ()
 
     def _straight(self, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
-            return [tuple(row) for row in await_only(self._fetch(text, *parameters))]  # type: ignore[misc]
-        except PostgresError as error:
-            raise DBAPIError(text, None, error) from error
+            return [tuple(row) for row in await_only(self._driver.fetch(text, *parameters))]
+        except (PostgresError, DriverInterfaceError, OSError) as error:
+            if self._driver.is_closed():  # the pool must not hand it out again
+                self.connection.invalidate(error)
+            raise raised_by_driver(text, error) from error
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -132,36 +128,6 @@ class Database(Protocol):
     async def close(self) -> None:
         """Give all connections back."""
         ...
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """The five characters of PostgreSQL's error code, if that is what this is."""
-    origin = getattr(error, "orig", error)
-    return getattr(origin, "sqlstate", None) or getattr(
-        getattr(origin, "__cause__", None), "sqlstate", None
-    )
-
-
-def translate(error: Exception) -> Exception:
-    """A database that is away, busy or full is `Unavailable`; anything else stays what it is."""
-    if isinstance(error, RaceLost):
-        return Unavailable("the same key is being used by another request", retry_after=1)
-    if isinstance(error, (OSError, asyncio.TimeoutError, PoolTimeout, InterfaceError)):
-        return Unavailable("the database cannot be reached", retry_after=2)
-    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-        return error  # a wrong statement, which the driver reports like a busy database
-    if isinstance(error, OperationalError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
-        return Unavailable("the database is away or busy", retry_after=2)
-    state = sqlstate(error)
-    if state and (state in _RACES or state.startswith(_TRANSIENT)):
-        return Unavailable("the database is away or busy", retry_after=2)
-    return error
-
-
-def _lost_race(error: Exception) -> bool:
-    return isinstance(error, RaceLost) or sqlstate(error) in _RACES
 
 
 class PostgreSQL:
@@ -193,7 +159,7 @@ class PostgreSQL:
             try:
                 return await self._once(self.engine, work, arguments)
             except Exception as error:
-                if attempt == ATTEMPTS or not _lost_race(error):
+                if attempt == ATTEMPTS or not lost_race(error):
                     raise translate(error) from error
         raise AssertionError  # pragma: no cover
 
@@ -231,7 +197,7 @@ class SQLite:
                     self.writer_thread.submit(_in_thread, self.writer, work, arguments)
                 )
             except Exception as error:
-                if attempt == ATTEMPTS or not _lost_race(error):
+                if attempt == ATTEMPTS or not lost_race(error):
                     raise translate(error) from error
         raise AssertionError  # pragma: no cover
 

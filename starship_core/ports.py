@@ -151,11 +151,16 @@ class WalletBackend(Protocol):
 class StatementLine(Protocol):
     """One line of a statement, in minor units."""
 
-    key: str
-    kind: str
-    at: datetime
-    minor: int
-    balance_after: int
+    @property
+    def key(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def minor(self) -> int: ...
+    @property
+    def balance_after(self) -> int: ...
 
 
 class Statements(Protocol):

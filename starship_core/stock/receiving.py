@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from starship_core.audit import By, record
 from starship_core.clock import moment
-from starship_core.database import RaceLost
+from starship_core.faults import RaceLost
 from starship_core.ports import Transaction
 from starship_core.stock.intake import Judged, Stocked, Unit, met
 from starship_core.stock.table import (

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.exc import DBAPIError
 
 from starship_core.clock import micros
-from starship_core.database import Tx, json_rows, sqlstate
+from starship_core.database import Tx, json_rows
+from starship_core.faults import sqlstate
 from starship_core.model import Order, Sku
 from starship_core.vault import Code, Unsealable
 

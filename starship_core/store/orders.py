@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from starship_core.clock import micros, moment
-from starship_core.database import RaceLost, json_rows
+from starship_core.database import json_rows
+from starship_core.faults import RaceLost
 from starship_core.model import Order, Price, Sku
 from starship_core.ports import Transaction
 

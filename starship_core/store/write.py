@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from starship_core.clock import micros
-from starship_core.database import RaceLost, json_rows
+from starship_core.database import json_rows
+from starship_core.faults import RaceLost
 from starship_core.model import Entry, Order, share
 from starship_core.ports import Transaction, WalletBackend
 from starship_core.store.claim import Unit

@@ -1,0 +1,59 @@
+"""What a database's errors mean: a lost race, a database that is away, or a fault of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from starship_core.errors import Unavailable
+
+_RACES: Final = {"40001", "40P01"}
+_TRANSIENT: Final = ("08", "53", "55", "57")  # connection, resources, lock not available, shutdown
+
+
+class RaceLost(Exception):
+    """Another process wrote the same key first; `run` starts the whole transaction again."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters of PostgreSQL's error code, if that is what this is."""
+    origin = getattr(error, "orig", error)
+    return getattr(origin, "sqlstate", None) or getattr(
+        getattr(origin, "__cause__", None), "sqlstate", None
+    )
+
+
+def translate(error: Exception) -> Exception:
+    """A database that is away, busy or full is `Unavailable`; anything else stays what it is."""
+    if isinstance(error, RaceLost):
+        return Unavailable("the same key is being used by another request", retry_after=1)
+    if isinstance(error, (OSError, asyncio.TimeoutError, PoolTimeout, InterfaceError)):
+        return Unavailable("the database cannot be reached", retry_after=2)
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return error  # a wrong statement, which the driver reports like a busy database
+    if isinstance(error, OperationalError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        return Unavailable("the database is away or busy", retry_after=2)
+    state = sqlstate(error)
+    if state and (state in _RACES or state.startswith(_TRANSIENT)):
+        return Unavailable("the database is away or busy", retry_after=2)
+    return error
+
+
+def lost_race(error: Exception) -> bool:
+    """Run the whole transaction again: serialisation, a deadlock, or a key taken meanwhile."""
+    return isinstance(error, RaceLost) or sqlstate(error) in _RACES
+
+
+def raised_by_driver(statement: str, error: Exception) -> DBAPIError:
+    """What SQLAlchemy would have raised for an error of asyncpg, without the parameters."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return InterfaceError(statement, None, error, hide_parameters=True)
+    kind = IntegrityError if state.startswith("23") else DBAPIError
+    return kind(statement, None, error, hide_parameters=True)
