@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +25,8 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 LARGEST: Final = 1 << 20
+_LINGER: Final = 1.0
+_LINGER_BYTES: Final = 16 << 20
 _WANTED: Final = frozenset(
     {
         b"x-api-key",
@@ -64,12 +68,16 @@ class Answer:
             message["body"] = b""
         await self._send(message)
 
-    async def problem(self, problem: Problem) -> None:
+    async def problem(self, problem: Problem, receive: Receive) -> None:
         body = problem.body(self.request_id)
         headers = [_JSON, (b"content-length", b"%d" % len(body))]
         for name, value in problem.headers.items():
             headers.append((name.lower().encode(), value.encode("latin-1")))
         await self({"type": "http.response.start", "status": problem.http, "headers": headers})
+        if "Connection" in problem.headers:
+            await self({"type": "http.response.body", "body": body, "more_body": True})
+            await discard(receive)
+            body = b""
         await self({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -110,6 +118,20 @@ async def read_body(found: dict[bytes, bytes], receive: Receive) -> bytes:
     return body
 
 
+async def discard(receive: Receive) -> None:
+    """Let what is on its way run into nothing, for a moment: closing at once would reset the
+    connection, and the answer would be lost with it.
+    """
+    seen = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while seen < _LINGER_BYTES:
+                message = await receive()
+                seen += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
 def replaying(body: bytes, receive: Receive) -> Receive:
     """A `receive` that gives the body again, once, and then whatever comes."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
@@ -148,7 +170,8 @@ class Reply:
         self._body = body
         self._status = status
         kind = (b"content-type", media_type) if media_type else _JSON
-        self._headers = [kind, (b"content-length", b"%d" % len(body))]
+        # an answer without content has neither
+        self._headers = [kind, (b"content-length", b"%d" % len(body))] if status != 204 else []
         if headers:
             for name, value in headers.items():
                 self._headers.append((name.lower().encode(), value.encode("latin-1")))

@@ -78,7 +78,7 @@ class Gate:
         except Gone:
             answer.status = _GONE
         except Exception as error:  # noqa: BLE001  # nothing may reach the server's own log, or the client
-            await _last_resort(answer, error)
+            await _last_resort(answer, error, receive)
         finally:
             self._metrics.request(
                 inner.get("path_template", _NOT_ROUTED),
@@ -182,12 +182,12 @@ class Gate:
         return Problem("E_UNAUTHORIZED_ACCESS", "Unauthorized access")
 
 
-async def _last_resort(answer: Answer, error: Exception) -> None:
+async def _last_resort(answer: Answer, error: Exception, receive: Receive) -> None:
     """What came out of the gate itself, or out of Litestar after it had begun to answer."""
     if answer.status:
         log_fault(error, answer.request_id)  # too late to say so; the server closes the connection
         return
-    await answer.problem(problem_of(error, answer.request_id))
+    await answer.problem(problem_of(error, answer.request_id), receive)
 
 
 def _too_many(wait: float) -> Problem:
