@@ -19,6 +19,7 @@ REQUIRED: Final = ("code", "name", "category", "currency", "denominations")
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PERCENT: Final = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
 _AMOUNT: Final = re.compile(r"\d{1,12}(\.\d{1,3})?", re.ASCII)
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _YES_NO: Final = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 _TERRITORIES: Final = Locale("en").territories
 
@@ -34,8 +35,8 @@ def _text(longest: int) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if len(text) > longest:
             raise WrongCell(f"longer than {longest} characters")
-        if "\x00" in text:
-            raise WrongCell("holds NUL")
+        if _NO_TEXT.search(text):
+            raise WrongCell("holds what is no text")
         return text
 
     return parse
@@ -100,7 +101,7 @@ def _image(text: str) -> str | None:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(";") if name.strip()]
+    return [name.strip() for name in _text(10_000)(text).split(";") if name.strip()]
 
 
 def read_offers(texts: list[str], currency: str) -> tuple[Offer, ...]:

@@ -259,6 +259,22 @@ async def test_json_problems_have_line_numbers(ship: Ship, tmp_path: Path) -> No
     ]
 
 
+async def test_what_no_database_can_hold_is_refused_by_its_cell(ship: Ship, tmp_path: Path) -> None:
+    """NUL and half a surrogate pair can be written in JSON, and in nothing behind it."""
+    product = '"category": "C", "currency": "GBP", "denominations": [1]'
+    (tmp_path / "p.json").write_text(
+        f'[{{"code": "a", "name": "\\u0000", {product}}},\n'
+        f'{{"code": "b", "name": "B", "vendors": ["\\ud800"], {product}}}]',
+        encoding="utf-8",
+    )
+    with pytest.raises(Refused) as refused:
+        await import_products(tmp_path / "p.json", BY, ship)
+    assert refused.value.problems == [
+        "line 1: name: holds what is no text",
+        "line 2: vendors: holds what is no text",
+    ]
+
+
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_two_imports_at_once_both_succeed(ship: Ship, write: Write) -> None:
     """The second waits for the first, and then sees its products and shelves."""
