@@ -108,7 +108,8 @@ def _page(
     rows = tx.execute(
         f"SELECT {COLUMNS}, (SELECT t.id FROM transactions t "
         "WHERE t.key = 'order:' || orders.id || ':debit') "
-        f"FROM orders WHERE {where} ORDER BY id DESC LIMIT ${n + 1} OFFSET ${n + 2}",
+        f"FROM orders WHERE {where} ORDER BY placed_at DESC, orders.id DESC "
+        f"LIMIT ${n + 1} OFFSET ${n + 2}",
         *values, limit, (page - 1) * limit,
     )  # fmt: skip
     return [replace(order_of(row[:-1]), transaction_id=row[-1]) for row in rows], total
