@@ -22,9 +22,10 @@ from hitpath import Plan, created, play
 from redis.asyncio import Redis
 
 from starship_core.access import Client
-from starship_core.flows.place_order import NewOrder, place_order
+from starship_core.flows.place_order import place_order
 from starship_core.flows.pump_inventory import pump
 from starship_core.flows.retry_order import retry_order
+from starship_core.new_order import NewOrder
 from starship_core.ship import Ship
 
 

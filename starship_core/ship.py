@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +43,8 @@ class Ship:
     sources: Mapping[str, InventorySource]
     plugins: Plugins
     till: Till[Any, Any]
+    short: set[str] = field(default_factory=set)
+    """Accounts whose last order was refused for money: asked before the next one takes a lock."""
 
     @classmethod
     @asynccontextmanager
@@ -66,7 +68,9 @@ class Ship:
             )
             ports = {
                 (instance.kind, instance.instance_name): await stack.enter_async_context(
-                    open_instance(instance, _toolbox(instance.instance_name, config, database, now))
+                    open_instance(
+                        instance, toolbox_for(instance.instance_name, config, database, now)
+                    )
                 )
                 for instance in plugins.instances
             }
@@ -89,7 +93,8 @@ class Ship:
             )
 
 
-def _toolbox(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+    """What a plugin is opened with as this instance."""
     log = structlog.get_logger("starship.plugin").bind(instance=instance)
     return Toolbox(
         instance=instance,

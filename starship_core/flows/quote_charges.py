@@ -12,8 +12,8 @@ from msgspec import Struct
 from starship_core.access import Client
 from starship_core.catalogue import Product
 from starship_core.errors import InvalidInput, NotFound
-from starship_core.flows.place_order import NewOrder, earliest_expiry, face_value, price
 from starship_core.model import BULK_ABOVE, DeliveryTime, Order, Sku
+from starship_core.new_order import NewOrder, earliest_expiry, face_value, price
 from starship_core.ports import Transaction
 from starship_core.quotes import issue
 from starship_core.ship import Ship

@@ -50,7 +50,7 @@ def _replace(
     (order_id, ordinal), (by, now) = which, context
     order = take(tx, order_id, HOLDING, "given another voucher")
     lot = Lot(order.sku, micros(floor_now(order, now)))
-    claimed = claim(tx, {lot: 1}, hints, reveal)
+    claimed = claim(tx, {lot: 1}, hints, now=micros(now), open_code=reveal)
     if lot in claimed.timed_out:
         raise Unavailable("the stock is busy; try again", retry_after=1)
     units = claimed.units.get(order.sku, [])

@@ -93,7 +93,7 @@ def _allocate(
         order = create_items(tx, order)
     waiting = ordinals(tx.execute(_PENDING, order_id, CHUNK))
     lot = Lot(order.sku, micros(floor_now(order, now)))
-    claimed = claim(tx, {lot: len(waiting)}, hints, reveal)
+    claimed = claim(tx, {lot: len(waiting)}, hints, now=micros(now), open_code=reveal)
     units = claimed.units.get(order.sku, [])[: len(waiting)]
     served = waiting[: len(units)]
     if units:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from starship_core.clock import Clock, micros
 from starship_core.flows.explain_order import order_timeline
-from starship_core.flows.place_order import NewOrder, Replayed, place_order
+from starship_core.flows.place_order import Replayed, place_order
 from starship_core.flows.read_order import (
     Asker,
     OrderFilter,
@@ -22,6 +22,7 @@ from starship_core.flows.read_order import (
     list_orders,
     read_order,
 )
+from starship_core.new_order import NewOrder
 from starship_core.web.amounts import read_amount
 from starship_core.web.errors import decode, idempotency_key, invalid, require_json
 from starship_core.web.exchange import AnyRequest, body_of, caller, json_reply, request_id, ship_of

@@ -13,7 +13,6 @@ from litestar.types import ASGIApp
 
 from starship_core.catalogue import Product, Snapshot
 from starship_core.errors import NotFound
-from starship_core.flows.place_order import NewOrder
 from starship_core.flows.quote_charges import (
     availability,
     delivery_times,
@@ -21,6 +20,7 @@ from starship_core.flows.quote_charges import (
     stock_of,
 )
 from starship_core.model import DeliveryTime
+from starship_core.new_order import NewOrder
 from starship_core.web.amounts import read_amount
 from starship_core.web.errors import decode, require_json
 from starship_core.web.exchange import (

@@ -14,9 +14,9 @@ from starship_core.catalogue import Catalogue, Product
 from starship_core.clock import micros
 from starship_core.database import json_rows
 from starship_core.flows.import_products import import_products
-from starship_core.flows.place_order import earliest_expiry
 from starship_core.flows.quote_charges import delivery_times, stock_of
 from starship_core.model import NO_EXPIRY, Sku
+from starship_core.new_order import earliest_expiry
 from starship_core.ship import Ship
 from starship_core.store.pooled import delivery_time, pooled
 from starship_core.testing.clock import START, ManualClock
