@@ -97,19 +97,20 @@ def lots_of(orders: Iterable[Order]) -> dict[Lot, int]:
 
 
 def claim(
-    tx: Tx, wanted: Mapping[Lot, int], suggested: frozenset[int], open_code: OpenCode
+    tx: Tx, wanted: Mapping[Lot, int], suggested: frozenset[int], *, now: int, open_code: OpenCode
 ) -> Claim:
     """Lock up to `wanted` units a lot; every returned unit is pooled, in date, open and locked
-    until commit.
+    until commit. `now` in microseconds.
     """
     claimed = Claim()
     needed = _totals(wanted)
     if suggested and wanted:
-        floor = min(lot.floor for lot in wanted)
         ids = json_rows((i,) for i in suggested)
-        rows = tx.execute(f"{_SUGGESTED} {tx.skip_locked}", ids, floor)
-        _keep(tx, claimed, rows, open_code)
+        rows = tx.execute(f"{_SUGGESTED} {tx.skip_locked}", ids, now)
         claimed.stale = suggested - {row[0] for row in rows}
+        # what is too early for all of these may still serve others, so it is not stale
+        floor = min(lot.floor for lot in wanted)
+        _keep(tx, claimed, [row for row in rows if row[4] > floor], open_code)
     for lot, quantity in needed.items():
         if claimed.held(lot) < quantity:
             _top_up(tx, claimed, lot, quantity, open_code)
@@ -138,6 +139,7 @@ def _keep(tx: Tx, claimed: Claim, rows: Sequence[tuple[Any, ...]], open_code: Op
             code = open_code(voucher_id, sealed, key_id)
         except Unsealable:
             tx.execute(_QUARANTINE, voucher_id)
+            claimed.stale |= {voucher_id}
             continue
         sku = Sku(product_id, denomination, currency)
         claimed.units[sku].append(Unit(voucher_id, sku, expires_at, number, code))

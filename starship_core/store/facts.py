@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.model import Balance, Order, Sku
 from starship_core.ports import WalletBackend
@@ -54,7 +55,10 @@ def gather(
     known = {(row[0], row[1]): Known(row[3], row[4]) for row in rows}
     new = [order for order in orders if (order.client_id, order.key) not in known]
     wanted = lots_of(order for order in new if not order.bulk)
-    claimed = claim(tx, wanted, suggested, open_code) if wanted else Claim()
+    now = max(micros(order.placed_at) for order in orders)
+    claimed = Claim()
+    if wanted:
+        claimed = claim(tx, wanted, suggested, now=now, open_code=open_code)
     accounts = sorted({order.account for order in new})
     return Facts(
         known=known,
