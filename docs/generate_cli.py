@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 from generate import table
@@ -59,7 +60,7 @@ def _described(path: str, command: click.Command) -> str:
 def _help(command: click.Command) -> str:
     """Paragraphs; one that click must not re-wrap is an example."""
     shown = []
-    for paragraph in (command.help or "").split("\n\n"):
+    for paragraph in cleandoc(command.help or "").split("\n\n"):
         text = paragraph.strip()
         if text.startswith("\b"):
             title, _, rest = text.lstrip("\b\n").partition("\n")
@@ -72,7 +73,7 @@ def _help(command: click.Command) -> str:
 
 def _options(command: click.Command) -> str:
     rows = [
-        (f"`{', '.join(o.opts)}{_takes(o)}`", (o.help or "") + _default(o))
+        (f"`{', '.join(o.opts)}{_takes(o)}`", (o.help or "").replace("\\[", "[") + _default(o))
         for o in command.params
         if isinstance(o, click.Option) and o.name not in SHARED
     ]

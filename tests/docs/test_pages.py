@@ -141,7 +141,7 @@ def test_decisions_are_numbered_without_a_gap() -> None:
 def test_every_decided_point_has_its_page_and_its_line() -> None:
     """Each **Decided** of the API page links a decision, and the list has exactly these."""
     link = re.compile(r"\]\((decisions/\d{3}[a-z0-9-]*\.md)\)")
-    sentences = re.split(r"\*\*Decided\*\*(?= \(|:)", _page("client-api.md"))[1:]
+    sentences = re.split(r"\*\*Decided\*\*(?=\s\(|:)", _page("client-api.md"))[1:]
     found = [link.search(sentence) for sentence in sentences]
     assert all(found)
     listed = link.findall(_page("decided.md"))
