@@ -1,8 +1,9 @@
 """The vault's key files: one root key a file, mode 0600, in a folder apart from the database.
 
 `index.key` is made once and never changes: fingerprints made with it must stay comparable.
-Every other file is a vault key; the one with the highest number is current, older ones stay until
-no row uses them.
+Every other file is a vault key; the `.key` with the highest number is current, older ones stay
+until no row uses them. A `.next` opens and checks like the others, but nothing is sealed with it
+yet: so it can be brought to every machine before the first row needs it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
+from msgspec.structs import replace
 
 from starship_core.clock import micros, utc_now
 from starship_core.errors import ConfigError, WrongState
 from starship_core.model import Secret
 
 _SUFFIX: Final = ".key"
+_NEXT: Final = ".next"
 _INDEX: Final = "index"
 _VAULT_ID: Final = re.compile(r"k([1-9]\d*)-[0-9a-f]{8}")
 _KEY_BYTES: Final = 32
@@ -49,6 +52,8 @@ class RootKey(Struct, frozen=True, kw_only=True):
     created_at: int
     root: Secret
     """Base64, as the file has it."""
+    prepared: bool = False
+    """A `.next`."""
 
     @property
     def number(self) -> int:
@@ -70,7 +75,8 @@ class Keyring(Struct, frozen=True):
     @property
     def current(self) -> RootKey:
         """The key that new rows are sealed with."""
-        return max(self.vault.values(), key=lambda key: key.number)
+        in_use = (key for key in self.vault.values() if not key.prepared)
+        return max(in_use, key=lambda key: key.number)
 
 
 def create_keys(folder: Path) -> None:
@@ -82,17 +88,28 @@ def create_keys(folder: Path) -> None:
     write_keys(folder, [_new(_INDEX), _new_vault_key(1)])
 
 
+def prepare_key(folder: Path) -> RootKey:
+    """The next key, made if there is none: to be brought to every machine before its use."""
+    keys = read_keys(folder)
+    newest = list(keys.vault.values())[-1]
+    if not newest.prepared:
+        newest = replace(_new_vault_key(newest.number + 1), prepared=True)
+        write_keys(folder, [newest])
+    return newest
+
+
 def add_key(folder: Path) -> RootKey:
-    """Add a vault key; it is current from now on, in every process that looks at the folder."""
-    key = _new_vault_key(read_keys(folder).current.number + 1)
+    """Bring the next key into use: from now on it is current wherever this folder is looked at."""
+    key = replace(prepare_key(folder), prepared=False)
     write_keys(folder, [key])
+    file_of(folder, replace(key, prepared=True)).unlink(missing_ok=True)
     return key
 
 
 def write_keys(folder: Path, keys: Iterable[RootKey]) -> None:
     """Write each key whole or not at all, on disk before returning; an existing file is refused."""
     for key in keys:
-        final = folder / f"{key.id}{_SUFFIX}"
+        final = file_of(folder, key)
         unfinished = folder / f".{key.id}.{secrets.token_hex(4)}"
         content = msgspec.json.encode(_KeyFile(key.id, key.created_at, key.root.reveal()))
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -112,9 +129,10 @@ def write_keys(folder: Path, keys: Iterable[RootKey]) -> None:
 def remove_key(folder: Path, key_id: str) -> None:
     """Forget an old vault key for good. Whoever calls this has made sure that no row needs it."""
     keys = read_keys(folder)
-    if key_id not in keys.vault or key_id == keys.current.id:
+    key = keys.vault.get(key_id)
+    if key is None or key.number >= keys.current.number:
         raise WrongState(f"{key_id} is not an old key of {folder}", found=keys.current.id)
-    (folder / f"{key_id}{_SUFFIX}").unlink()
+    file_of(folder, key).unlink()
     _sync_folder(folder)
 
 
@@ -124,16 +142,16 @@ def read_keys(folder: Path) -> Keyring:
         raise ConfigError(f"{folder}: no such folder of keys; `starship init` makes it")
     problems = _exposed(folder)
     keys: dict[str, RootKey] = {}
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+    for path in [*sorted(folder.glob(f"*{_NEXT}")), *sorted(folder.glob(f"*{_SUFFIX}"))]:
         problems += _exposed(path)
         try:
-            keys[path.stem] = _read(path)
+            keys[path.stem] = read_key(path)
         except ValueError as error:
             problems.append(f"{path}: {error}")
     index = keys.pop(_INDEX, None)
     if not problems and index is None:
         problems.append(f"{folder / (_INDEX + _SUFFIX)}: missing; restore it from a backup")
-    if not problems and not keys:
+    if not problems and all(key.prepared for key in keys.values()):
         problems.append(f"{folder}: holds no vault key; restore it from a backup")
     if problems or index is None:
         raise ConfigError(problems)
@@ -159,14 +177,16 @@ def _malformed() -> NoReturn:
     raise ValueError("malformed, or not the key its name says; restore it from a backup") from None
 
 
-def _read(path: Path) -> RootKey:
+def read_key(path: Path) -> RootKey:
+    """One key file. Raises ValueError, without content."""
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         _malformed()
     if content.id != path.stem:
         raise ValueError(f"holds key {content.id}; file and key must have one name")
-    return checked(content.id, content.created_at, content.key)
+    key = checked(content.id, content.created_at, content.key)
+    return replace(key, prepared=path.suffix == _NEXT)
 
 
 def _exposed(path: Path) -> list[str]:
@@ -186,7 +206,11 @@ def _new(key_id: str) -> RootKey:
 def _new_vault_key(number: int) -> RootKey:
     key = _new("")
     check = _check_value(base64.b64decode(key.root.reveal()))
-    return msgspec.structs.replace(key, id=f"k{number}-{check}")
+    return replace(key, id=f"k{number}-{check}")
+
+
+def file_of(folder: Path, key: RootKey) -> Path:
+    return folder / f"{key.id}{_NEXT if key.prepared else _SUFFIX}"
 
 
 def _check_value(root: bytes) -> str:

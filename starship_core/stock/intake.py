@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from starship_core.clock import micros
 from starship_core.model import Secret, Sku, Voucher
-from starship_core.snapshot import Product, Snapshot
+from starship_core.snapshot import DeliveryType, Product, Snapshot
 from starship_core.stock.table import Known
 from starship_core.vault import Code, Vault
 
@@ -26,6 +26,12 @@ Outcome = Literal[
 
 HERE: Final = "already here"
 LONGEST_REFERENCE: Final = 200
+PARTS: Final[Mapping[DeliveryType, tuple[str, ...]]] = {
+    "code": ("card_number",),
+    "code_with_pin": ("card_number", "pin_code"),
+    "claim_url": ("claim_url",),
+}
+"""What a client of each kind of product is promised."""
 _FARTHEST: Final = 2**53
 """A denomination above this is no denomination, and JSON numbers would not hold it exactly."""
 
@@ -100,8 +106,7 @@ class Judge:
         problem = _misshapen(voucher) or code.fault
         if problem or product is None:
             return Refused(reference, problem or f"there is no product {sku.product_id}")
-        expires_at = micros(voucher.expires_at)
-        outcome, reason = self._fate(voucher, product, expires_at)
+        outcome, reason = self._fate(voucher, code, product)
         return Unit(
             reference=reference,
             origin=self.origin(reference),
@@ -110,23 +115,21 @@ class Judge:
             sku=sku,
             code=code,
             number=voucher.voucher_reference_number,
-            expires_at=expires_at,
+            expires_at=micros(voucher.expires_at),
             fingerprint=self._vault.fingerprint(product.brand or product.code, code),
         )
 
-    def _fate(
-        self, voucher: Voucher, product: Product, expires_at: int
-    ) -> tuple[Outcome, str | None]:
+    def _fate(self, voucher: Voucher, code: Code, product: Product) -> tuple[Outcome, str | None]:
         sku = voucher.sku
         if sku.currency != product.currency:
             return "quarantined", f"{product.code} is sold in {product.currency}"
         if product.offers(sku.denomination) is None:
             return "quarantined", f"{product.code} is not offered in {sku.face}"
-        if missing := _incomplete(voucher, product):
+        if missing := missing_part(code, product):
             return "quarantined", f"{product.code} needs a {missing}"
         if voucher.reference in self.recalled:
             return "recalled", f"recalled by {self.instance}"
-        if expires_at <= self._now:
+        if micros(voucher.expires_at) <= self._now:
             return "expired", "had expired when it came"
         return "taken", None
 
@@ -192,12 +195,7 @@ def _misshapen(voucher: Voucher) -> str | None:
     return None
 
 
-def _incomplete(voucher: Voucher, product: Product) -> str | None:
-    """The part that the product promises and the unit lacks."""
-    promised = {
-        "code": ("card_number",),
-        "code_with_pin": ("card_number", "pin_code"),
-        "claim_url": ("claim_url",),
-    }[product.delivery_type]
-    missing = (name for name in promised if getattr(voucher, name) is None)
+def missing_part(code: Code, product: Product) -> str | None:
+    """The part that the product promises and the code lacks."""
+    missing = (name for name in PARTS[product.delivery_type] if getattr(code, name) is None)
     return next(missing, None)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starship_core.errors import ConfigError, WrongState
-from starship_core.keyring import add_key, read_keys, remove_key, write_keys
+from starship_core.errors import ConfigError, InvalidInput, WrongState
+from starship_core.keybackup import back_up, restore
+from starship_core.keyring import (
+    add_key,
+    file_of,
+    prepare_key,
+    read_keys,
+    remove_key,
+    write_keys,
+)
 from starship_core.model import NO_EXPIRY, Secret, Sku, Voucher
 from starship_core.vault import Code, MissingKey, Unsealable, Vault, create_keys
 
@@ -350,6 +359,109 @@ def test_every_problem_is_named_at_once(folder: Path) -> None:
         path.chmod(0o644)
     folder.chmod(0o755)
     assert len(refusal(folder).splitlines()) == 3
+
+
+# --- the next key, and backups ----------------------------------------------------------------
+def test_a_prepared_key_opens_everywhere_before_it_seals_anywhere(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Two machines: the file is brought to both, then one of them begins to use it."""
+    other = tmp_path / "other"
+    prepared = prepare_key(folder)
+    assert prepare_key(folder) == prepared, "the same one until it is in use"
+    shutil.copytree(folder, other)
+    here, there = Vault.open(folder), Vault.open(other)
+    assert here.seal(1, CODE)[1] == there.seal(1, CODE)[1] != prepared.id
+
+    assert add_key(folder).id == prepared.id
+
+    sealed, key_id = Vault.open(folder).seal(2, CODE)
+    assert key_id == prepared.id
+    assert there.reveal(2, sealed, key_id) == CODE
+    assert there.seal(3, CODE)[1] != prepared.id
+    assert sorted(path.suffix for path in folder.iterdir()) == [".key", ".key", ".key"]
+
+
+def test_a_key_that_was_activated_halfway_is_in_use(folder: Path) -> None:
+    """Killed between making the `.key` and removing the `.next`: both files are there."""
+    prepared = prepare_key(folder)
+    path = file_of(folder, prepared)
+    (copy := path.with_suffix(".key")).write_bytes(path.read_bytes())
+    copy.chmod(0o600)
+    assert read_keys(folder).current.id == prepared.id
+    assert add_key(folder).number == prepared.number + 1
+
+
+PHRASE = Secret("a horse, a battery")
+
+
+def test_the_drill_everything_opens_after_the_folder_was_lost(folder: Path) -> None:
+    """Back up, lose the folder, restore: codes, secrets, signatures and fingerprints as before."""
+    prepare_key(folder)
+    old = Vault.open(folder)
+    kept = (old.seal(7, CODE), old.seal_secret("s", "x"), old.sign("q", b"m"))
+    add_key(folder)
+    before = Vault.open(folder)
+    newer = before.seal(8, CODE)
+    backup = back_up(folder, PHRASE)
+    shutil.rmtree(folder)
+
+    restored = restore(backup, PHRASE, folder)
+
+    assert [key_id.partition("-")[0] for key_id in restored] == ["index", "k1", "k2"]
+    after = Vault.open(folder)
+    (sealed, key_id), secret, signature = kept
+    assert after.reveal(7, sealed, key_id) == after.reveal(8, *newer) == CODE
+    assert after.open_secret("s", secret) == Secret("x")
+    assert after.check("q", b"m", signature)
+    assert after.fingerprint("b", CODE) == before.fingerprint("b", CODE)
+    assert after.current_key == before.current_key
+    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600] * 3
+
+
+@pytest.mark.parametrize("lost", ["index.key", "k1-*.key", "k2-*.next"])
+def test_a_single_lost_key_is_put_back(folder: Path, lost: str) -> None:
+    """And what is there is left as it is."""
+    prepare_key(folder)
+    backup = back_up(folder, PHRASE)
+    path = next(folder.glob(lost))
+    content = path.read_bytes()
+    path.unlink()
+    assert restore(backup, PHRASE, folder) == [path.stem]
+    assert path.read_bytes() == content
+    assert restore(backup, PHRASE, folder) == []
+
+
+def test_another_deployments_keys_are_not_mixed_in(folder: Path, tmp_path: Path) -> None:
+    """A restore into the wrong folder changes nothing."""
+    create_keys(tmp_path / "others")
+    before = sorted(folder.iterdir())
+    with pytest.raises(WrongState, match="another deployment"):
+        restore(back_up(tmp_path / "others", PHRASE), PHRASE, folder)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_backup_shows_nothing_and_opens_for_its_passphrase_only(folder: Path) -> None:
+    """No key is readable in it; a wrong passphrase and an altered file are refused."""
+    backup = back_up(folder, PHRASE)
+    for path in folder.iterdir():
+        assert msgspec.json.decode(path.read_bytes())["key"].encode() not in backup
+    altered = msgspec.json.decode(backup)
+    altered["sealed"] = "A" + altered["sealed"][1:]
+    if altered["sealed"] == msgspec.json.decode(backup)["sealed"]:
+        altered["sealed"] = "B" + altered["sealed"][1:]
+    for content, phrase, reason in (
+        (backup, Secret("a house, a battery"), "passphrase"),
+        (msgspec.json.encode(altered), PHRASE, "passphrase"),
+        (b"{}", PHRASE, "not a backup"),
+        (b"\xff", PHRASE, "not a backup"),
+        (backup, Secret("short"), "at least 12"),
+    ):
+        with pytest.raises(InvalidInput, match=reason):
+            restore(content, phrase, folder / "new")
+    assert not (folder / "new").exists()
+    with pytest.raises(InvalidInput, match="at least 12"):
+        back_up(folder, Secret("short"))
 
 
 @pytest.fixture(scope="module", autouse=True)
