@@ -181,6 +181,18 @@ class Verifies(Protocol):
         ...
 
 
+class Reconciles(Protocol):
+    """A wallet backend whose entries can be held against the transactions that clients see."""
+
+    def entries(self, tx: Transaction, keys: Sequence[str]) -> Mapping[str, Entry]:
+        """What was posted under each of these keys; a key that never was is absent."""
+        ...
+
+    def balances(self, tx: Transaction, accounts: Sequence[str]) -> Mapping[str, Balance]:
+        """As `WalletBackend.lock` answers, and locks nothing."""
+        ...
+
+
 class Notifier(Protocol):
     """A transport that tells one target of one event."""
 

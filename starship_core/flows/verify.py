@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from starship_core.database import Tx
+from starship_core.model import Money, Price
 from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
 from starship_core.store.books import money_violations
 from starship_core.store.claim import OpenCode
+from starship_core.store.invariants import CHECKS
 from starship_core.vault import MissingKey, Unsealable
 
 MOST: Final = 100
 """Rows named per check; one is enough to stop a release."""
 _CHUNK: Final = 5_000
+_decode_price = msgspec.json.Decoder(Price).decode
 
 
 class Violation(Struct, frozen=True, kw_only=True):
@@ -30,139 +35,12 @@ class Violation(Struct, frozen=True, kw_only=True):
         return f"{self.invariant} {self.row}: {self.problem}"
 
 
-# (invariant, what is wrong, a query whose rows are the violations: row name, details …)
-CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
-    (
-        "I1",
-        "item holds more than one valid voucher",
-        """SELECT 'item ' || order_id || '/' || ordinal FROM vouchers WHERE state = 'assigned'
-           GROUP BY order_id, ordinal HAVING count(*) > 1""",
-    ),
-    (
-        "I1",
-        "two vouchers have the same code",
-        """SELECT 'voucher ' || max(id) FROM vouchers GROUP BY fingerprint HAVING count(*) > 1""",
-    ),
-    (
-        "I1",
-        "assigned to no delivered item",
-        """SELECT 'voucher ' || v.id FROM vouchers v
-           LEFT JOIN items i ON i.order_id = v.order_id AND i.ordinal = v.ordinal
-           WHERE v.state = 'assigned' AND (i.status IS NULL OR i.status <> 'DELIVERED')""",
-    ),
-    (
-        "I1",
-        "belongs to an item, and is still for sale",
-        """SELECT 'voucher ' || id FROM vouchers
-           WHERE state IN ('pooled', 'received') AND order_id IS NOT NULL""",
-    ),
-    (
-        "I1",
-        "is of another product, denomination or currency than its order",
-        """SELECT 'voucher ' || v.id FROM vouchers v JOIN orders o ON o.id = v.order_id
-           WHERE v.state = 'assigned' AND (v.product_id <> o.product_id
-             OR v.denomination <> o.denomination OR v.currency <> o.currency)""",
-    ),
-    (
-        "I1",
-        "delivered without a valid voucher",
-        """SELECT 'item ' || i.order_id || '/' || i.ordinal FROM items i
-           LEFT JOIN vouchers v
-             ON v.order_id = i.order_id AND v.ordinal = i.ordinal AND v.state = 'assigned'
-           WHERE i.status = 'DELIVERED' AND v.id IS NULL""",
-    ),
-    (
-        "I2",
-        "the wallet's transactions of the order do not come to charged less refunded",
-        """SELECT 'order ' || o.id FROM orders o
-           LEFT JOIN (SELECT order_id,
-               sum(CASE transaction_type WHEN 'DEBIT' THEN amount ELSE -amount END) AS net,
-               sum(CASE transaction_type WHEN 'DEBIT' THEN 1 ELSE 0 END) AS debits
-             FROM transactions WHERE order_id IS NOT NULL GROUP BY order_id) t
-             ON t.order_id = o.id
-           WHERE t.net IS NULL OR t.net <> o.charged - o.refunded OR t.debits <> 1""",
-    ),
-    (
-        "I3",
-        "refunded more than charged",
-        "SELECT 'order ' || id FROM orders WHERE refunded > charged OR refunded < 0",
-    ),
-    (
-        "I3",
-        "counters differ from its items",
-        """SELECT 'order ' || o.id FROM orders o
-           JOIN (SELECT order_id, count(*) AS n,
-               sum(CASE status WHEN 'DELIVERED' THEN 1 ELSE 0 END) AS delivered,
-               sum(CASE status WHEN 'PENDING' THEN 1 ELSE 0 END) AS pending
-             FROM items GROUP BY order_id) i ON i.order_id = o.id
-           WHERE i.n <> o.quantity OR i.delivered <> o.delivered_quantity
-             OR i.pending <> o.pending_items""",
-    ),
-    (
-        "I3",
-        "item shares do not sum to the charge, or item refunds not to the refund",
-        """SELECT 'order ' || o.id FROM orders o
-           JOIN (SELECT order_id, sum(share) AS shares, sum(refunded) AS refunds
-             FROM items GROUP BY order_id) i ON i.order_id = o.id
-           WHERE i.shares <> o.charged OR i.refunds <> o.refunded""",
-    ),
-    (
-        "I3",
-        "has no items",
-        """SELECT 'order ' || o.id FROM orders o LEFT JOIN items i
-             ON i.order_id = o.id AND i.ordinal = 1
-           WHERE i.order_id IS NULL AND (o.quantity <= 50 OR o.delivered_quantity > 0
-             OR o.status NOT IN ('PENDING', 'CANCELLED')
-             OR o.refunded <> (CASE o.status WHEN 'CANCELLED' THEN o.charged ELSE 0 END))""",
-    ),
-    (
-        "I3",
-        "status does not fit its counters",
-        """SELECT 'order ' || id FROM orders WHERE
-             (status = 'DELIVERED' AND (delivered_quantity <> quantity OR pending_items <> 0))
-             OR (status = 'PENDING' AND delivered_quantity <> 0)
-             OR (status = 'PARTIALLY_DELIVERED'
-               AND (delivered_quantity = 0 OR pending_items = 0))
-             OR (status = 'CANCELLED' AND pending_items <> 0)
-             OR status = 'PLACED' OR delivered_quantity <> from_cache""",
-    ),
-    (
-        "I6",
-        "an event that its state calls for was never queued",
-        """SELECT 'order ' || o.id FROM orders o WHERE
-             NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = 'order.created')
-             OR (o.status = 'DELIVERED' AND NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = 'order.delivered'))
-             OR (o.status = 'CANCELLED' AND NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = 'order.cancelled'))
-             OR (o.status = 'PARTIALLY_DELIVERED' AND o.sub_status = 'PARTIAL'
-               AND NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = 'order.partially_delivered'))""",
-    ),
-    (
-        "I6",
-        "tells of a state that never was",
-        """SELECT 'event ' || e.event_id FROM outbox e LEFT JOIN orders o ON o.id = e.order_id
-           WHERE o.id IS NULL OR e.revision > o.revision OR e.client_id <> o.client_id
-             OR (e.event_type = 'order.delivered' AND o.status <> 'DELIVERED')
-             OR (e.event_type = 'order.cancelled' AND o.status <> 'CANCELLED')""",
-    ),
-    (
-        "I7",
-        "shares its idempotency key with another order",
-        """SELECT 'order ' || max(id) FROM orders
-           GROUP BY client_id, idempotency_key HAVING count(*) > 1""",
-    ),
-    (
-        "I7",
-        "shares its reference with another order",
-        "SELECT 'order ' || max(id) FROM orders GROUP BY client_id, ref HAVING count(*) > 1",
-    ),
-)
 _SEALED: Final = """
 SELECT id, sealed, key_id FROM vouchers
 WHERE id > $1 AND state IN ('received', 'pooled', 'assigned') ORDER BY id LIMIT $2
+"""
+_PRICES: Final = """
+SELECT id, charged, amount_currency, price FROM orders WHERE id > $1 ORDER BY id LIMIT $2
 """
 
 
@@ -181,7 +59,8 @@ def _verify(tx: Tx, wallet: WalletBackend, reveal: OpenCode) -> list[Violation]:
         for row in tx.execute(f"{query} LIMIT {MOST}")
     ]
     found += _money(tx, wallet)
-    found += list(_unreadable(tx, reveal))[:MOST]
+    found += islice(_mispriced(tx), MOST)
+    found += islice(_unreadable(tx, reveal), MOST)
     return found
 
 
@@ -195,15 +74,33 @@ def _money(tx: Tx, wallet: WalletBackend) -> list[Violation]:
     return found
 
 
+def _mispriced(tx: Tx) -> Iterator[Violation]:
+    """Orders that were not charged what their kept price says, or whose price cannot be read."""
+    for order_id, charged, currency, text in _all_rows(tx, _PRICES):
+        try:
+            price = _decode_price(text)
+        except msgspec.MsgspecError:
+            problem = "its price cannot be read"
+        else:
+            due, taken = Money(price.total_payable, price.currency), Money(charged, currency)
+            if due == taken:
+                continue
+            problem = f"charged {taken}, priced at {due}"
+        yield Violation(invariant="I3", row=f"order {order_id}", problem=problem)
+
+
 def _unreadable(tx: Tx, reveal: OpenCode) -> Iterator[Violation]:
     """Codes that no longer open: altered, moved to another row, or their key is gone."""
+    for voucher_id, sealed, key_id in _all_rows(tx, _SEALED):
+        try:
+            reveal(voucher_id, sealed, key_id)
+        except (Unsealable, MissingKey) as error:
+            yield Violation(invariant="I8", row=f"voucher {voucher_id}", problem=str(error))
+
+
+def _all_rows(tx: Tx, query: str) -> Iterator[tuple[Any, ...]]:
+    """Chunk after chunk by id, so that a million rows need no more memory than five thousand."""
     last = 0
-    while rows := tx.execute(_SEALED, last, _CHUNK):
-        for voucher_id, sealed, key_id in rows:
-            try:
-                reveal(voucher_id, sealed, key_id)
-            except (Unsealable, MissingKey) as error:
-                yield Violation(
-                    invariant="I8", row=f"voucher {voucher_id}", problem=type(error).__name__
-                )
+    while rows := tx.execute(query, last, _CHUNK):
+        yield from rows
         last = rows[-1][0]

@@ -340,4 +340,8 @@ async def test_the_books_are_checked(ship: Ship) -> None:
         """I2 transactions 5: its balance_after is 20.00 GBP; \
 the row before and its amount make 20.01 GBP (wallet 2)""",
         "I2 ledger_accounts wallet:1: its balance is 19.99 GBP, its postings sum to 20.00 GBP",
+        """I2 transactions 5: it moves 10.01 GBP on wallet:2; \
+the wallet backend moved 10.00 GBP on wallet:2 (topup:BANK-2-1)""",
+        """I2 wallets 1: it shows 20.00 GBP and may go to 0.00 GBP; \
+the wallet backend has 19.99 GBP and may go to 0.00 GBP""",
     ]

@@ -125,3 +125,24 @@ async def test_a_thousand_broken_rows_are_one_problem(database, ledger, entry) -
     with pytest.raises(UndoneError):
         await database.run(damage)
     assert len(found) == 101
+
+
+async def test_entries_and_balances_are_told_as_they_were_posted(
+    database, ledger, entry, clock
+) -> None:
+    """By key and by account, on a read-only snapshot; what there is none of is left out."""
+    posted = [
+        entry("credit", "topup:1", 1000),
+        entry("debit", "order:1", -300),
+        entry("refund", "refund:1", 100, of="order:1"),
+    ]
+    await database.run(ledger.post, posted)
+
+    found = await database.read(ledger.entries, ["refund:1", "order:1", "topup:1", "order:2"])
+    balances = await database.read(ledger.balances, ["wallet:1", "wallet:2", "wallet:9"])
+
+    assert found == {one.key: one for one in posted}
+    assert {name: (b.minor, b.floor, b.currency) for name, b in balances.items()} == {
+        "wallet:1": (800, 0, "GBP"),
+        "wallet:2": (0, -500, "GBP"),
+    }

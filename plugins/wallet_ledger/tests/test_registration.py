@@ -8,6 +8,7 @@ from starship_wallet_ledger.ledger import Ledger
 from starship_core import (
     PLUGIN_API,
     Database,
+    Reconciles,
     Statements,
     Toolbox,
     Transaction,
@@ -18,9 +19,9 @@ from starship_core.schema import scripts
 from starship_core.testing.clock import ManualClock
 
 
-def accepted(ledger: Ledger) -> tuple[WalletBackend, Statements, Verifies]:
-    """For the type checker: the ledger is all three."""
-    return ledger, ledger, ledger
+def accepted(ledger: Ledger) -> tuple[WalletBackend, Statements, Verifies, Reconciles]:
+    """For the type checker: the ledger is all four."""
+    return ledger, ledger, ledger, ledger
 
 
 async def test_what_the_hook_hands_over(database: Database, clock: ManualClock) -> None:

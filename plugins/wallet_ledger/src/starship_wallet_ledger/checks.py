@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from starship_core import Money, Transaction
+from starship_core import Entry, Money, Transaction
+from starship_wallet_ledger.posting import EPOCH, MICROSECOND, set_of
 
 _SHOWN: Final = 100
 """At most so many rows a check: whoever has more broken rows has one problem, not many."""
@@ -62,6 +63,23 @@ JOIN ledger_postings AS p ON p.transaction_id = t.id AND p.account = t.account
 WHERE CASE WHEN t.kind IN ('debit', 'reversal') THEN p.minor > 0 ELSE p.minor < 0 END
 ORDER BY t.id LIMIT $1
 """
+_ENTRIES = """
+SELECT t.key, t.account, p.minor, t.currency, t.kind, t.of_key, t.at
+FROM ledger_transactions AS t
+JOIN ledger_postings AS p ON p.transaction_id = t.id AND p.account = t.account
+WHERE t.key IN (SELECT key FROM json_each($1))
+"""
+
+
+def entries(tx: Transaction, keys: Sequence[str]) -> Mapping[str, Entry]:
+    """What stands under these keys."""
+    return {
+        key: Entry(
+            key=key, account=account, minor=minor, currency=currency, kind=kind, of=of,
+            at=EPOCH + at * MICROSECOND,
+        )
+        for key, account, minor, currency, kind, of, at in tx.execute(_ENTRIES, set_of(keys))
+    }  # fmt: skip
 
 
 def violations(tx: Transaction) -> Sequence[str]:

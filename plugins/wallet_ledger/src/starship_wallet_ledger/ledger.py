@@ -1,4 +1,6 @@
-"""The ledger behind the wallets: `WalletBackend`, `Statements`, `Verifies` on its own tables."""
+"""The ledger behind the wallets: `WalletBackend`, `Statements`, `Verifies`, `Reconciles` on its own
+tables.
+"""
 
 from __future__ import annotations
 
@@ -128,6 +130,14 @@ class Ledger:
     def violations(self, tx: Transaction) -> Sequence[str]:
         """What is wrong in the ledger, one sentence each; empty when I2 and I3 hold in it."""
         return checks.violations(tx)
+
+    def entries(self, tx: Transaction, keys: Sequence[str]) -> Mapping[str, Entry]:
+        """What was posted under each of these keys; a key that never was is absent."""
+        return checks.entries(tx, keys)
+
+    def balances(self, tx: Transaction, accounts: Sequence[str]) -> Mapping[str, Balance]:
+        """As `lock` answers, and locks nothing."""
+        return posting.accounts(tx, accounts)
 
 
 def _existing(tx: Transaction, account: str) -> Balance:

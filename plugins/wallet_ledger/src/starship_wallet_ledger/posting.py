@@ -104,7 +104,7 @@ def accounts(tx: Transaction, names: Iterable[str], *, lock: str = "") -> dict[s
     """The accounts that exist, by name; `lock` is the dialect's locking clause."""
     return {
         account: Balance(account=account, currency=currency, minor=minor, floor=floor)
-        for account, currency, minor, floor in tx.execute(_ACCOUNTS + lock, _names(names))
+        for account, currency, minor, floor in tx.execute(_ACCOUNTS + lock, set_of(names))
     }
 
 
@@ -194,7 +194,7 @@ def _refuse_excess(tx: Transaction, backs: Sequence[Entry]) -> None:
     """Refunds and reversals, this batch's included, must fit what they are of."""
     origins = {
         key: (kind, account, minor, back)
-        for key, kind, account, minor, back in tx.execute(_LEFT, _names(e.of or "" for e in backs))
+        for key, kind, account, minor, back in tx.execute(_LEFT, set_of(e.of or "" for e in backs))
     }
     for entry in backs:
         kind, account, minor, back = origins.get(entry.of or "", (None, None, 0, 0))
@@ -216,7 +216,7 @@ def _refuse_excess(tx: Transaction, backs: Sequence[Entry]) -> None:
 def _refuse_another(tx: Transaction, repeated: Sequence[Entry]) -> None:
     """A key that was posted before must have stood for the same entry."""
     posted = {
-        key: tuple(facts) for key, *facts in tx.execute(_POSTED, _names(e.key for e in repeated))
+        key: tuple(facts) for key, *facts in tx.execute(_POSTED, set_of(e.key for e in repeated))
     }
     for entry in repeated:
         if posted.get(entry.key) != _facts(entry):
@@ -238,5 +238,6 @@ def _running(entries: Sequence[Entry], before: Mapping[str, Balance], new: set[s
     return answer
 
 
-def _names(names: Iterable[str]) -> str:
-    return _encode(dict.fromkeys(names, 1)).decode()
+def set_of(given: Iterable[str]) -> str:
+    """A set of names as the one parameter whose keys `json_each` reads."""
+    return _encode(dict.fromkeys(given, 1)).decode()
