@@ -165,6 +165,20 @@ def error_codes() -> str:
     return table(("HTTP", "code", "name", "when", "does a retry help?"), rows)
 
 
+def checks() -> str:
+    """What `starship verify` asks of the rows, by invariant."""
+    found = importlib.import_module(f"{CORE}.store.invariants").CHECKS
+    ordered = sorted(found, key=lambda check: int(check[0][1:]))
+    rows = ((name, _subject(query), problem) for name, problem, query in ordered)
+    return table(("", "what", "is named when it"), rows)
+
+
+def _subject(query: str) -> str:
+    """The first word of the row's name: `order`, `item`, `voucher`."""
+    found = re.search(r"'(\w+) '", query)
+    return found[1] if found else ""
+
+
 def _code(text: str) -> str:
     return f"```python\n{text}\n```"
 

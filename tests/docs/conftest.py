@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from demo_shop import Shop, running, starship
+from tests.docs.demo_shop import Shop, running, starship
 
 
 @pytest.fixture(scope="module")

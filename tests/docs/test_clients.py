@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_shop import Shop, starship
+
+from tests.docs.demo_shop import Shop, starship
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "client"
 CLIENTS = {

@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from demo_shop import Shop
+from tests.docs.demo_shop import Shop
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
