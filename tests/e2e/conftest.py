@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,6 +23,7 @@ from starship_core.model import Money
 from starship_core.ship import Ship
 from starship_core.signature import Request, sign
 from starship_core.store.clients import ClientFacts
+from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_app
 from starship_core.web.server import uvicorn_config
 
@@ -79,12 +81,13 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         self.answers.set()
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 @pytest.fixture
-def configure(tmp_path, database_url):
+def configure(tmp_path: Path, database_url: Any) -> Any:
     """A configuration of the test's own database; sections can be replaced."""
     create_keys(tmp_path / "keys")
 
@@ -103,7 +106,7 @@ def configure(tmp_path, database_url):
 
 
 @pytest.fixture
-async def start(configure, clock) -> AsyncIterator[Any]:
+async def start(configure: Any, clock: ManualClock) -> AsyncIterator[Any]:
     """`await start(ship)` serves a deployment over HTTP and returns its address."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -124,7 +127,7 @@ async def start(configure, clock) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def ship(configure, clock) -> AsyncIterator[Ship]:
+async def ship(configure: Any, clock: ManualClock) -> AsyncIterator[Ship]:
     """A test deployment without Redis, with two currencies and no clients."""
     async with Ship.open(configure(), now=clock) as ship:
         await ship.database.run(add_currencies)
@@ -141,7 +144,7 @@ def add_currencies(tx: Any) -> None:
 
 
 @pytest.fixture
-async def caller_of(start) -> AsyncIterator[Any]:
+async def caller_of(start: Any) -> AsyncIterator[Any]:
     """`await caller_of(ship, "acme")` makes a client and its program; one server a deployment."""
     addresses: dict[int, str] = {}
     async with contextlib.AsyncExitStack() as stack:
@@ -150,6 +153,8 @@ async def caller_of(start) -> AsyncIterator[Any]:
             if id(ship) not in addresses:
                 addresses[id(ship)] = await start(ship)
             issued = await create_client(ClientFacts(name=name, **facts), ANA, ship)
+            assert issued.secret is not None
+            assert issued.signing_secret is not None
             http = httpx2.AsyncClient(base_url=addresses[id(ship)], timeout=30)
             return Caller(
                 http=await stack.enter_async_context(http),
@@ -165,13 +170,14 @@ async def caller_of(start) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def acme(ship, caller_of) -> Caller:
+async def acme(ship: Any, caller_of: Any) -> Caller:
     """A client without wallets."""
-    return await caller_of(ship, "acme")
+    caller: Caller = await caller_of(ship, "acme")
+    return caller
 
 
 @pytest.fixture
-def fund(ship):
+def fund(ship: Any) -> Any:
     """`await fund(caller, "100.00", "GBP")` opens a wallet and fills it; returns its id."""
 
     async def funded(caller: Caller, amount: str, currency: str) -> int:

@@ -4,7 +4,9 @@ import asyncio
 import dataclasses
 import json
 import re
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import jsonschema_rs
 import msgspec
@@ -18,6 +20,7 @@ from starship_core.flows.manage_clients import change_client
 from starship_core.flows.manage_credentials import Rotation, Which, allow_addresses, revoke, rotate
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
+from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_routes, operations
 from starship_core.web.codes import CATALOGUE
 from starship_core.web.gate import PUBLIC
@@ -32,12 +35,12 @@ UNAUTHORIZED = {
 
 
 @pytest.fixture
-def database_kind():
+def database_kind() -> Any:
     """The gate does not care which database there is."""
     return "sqlite"
 
 
-def error_of(answer):
+def error_of(answer: Any) -> Any:
     """The envelope, whole: its request id is the header's, and it holds no more than it may."""
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()
@@ -50,9 +53,9 @@ def error_of(answer):
     return error
 
 
-def all_operations():
+def all_operations() -> Any:
     """Every (method, path) that any deployment answers, ids filled in."""
-    ship = SimpleNamespace(config=SimpleNamespace(deployment=DeploymentSection()))
+    ship: Any = SimpleNamespace(config=SimpleNamespace(deployment=DeploymentSection()))
     return sorted(
         {
             (method, re.sub(r"\{[^}]*\}", "1", path))
@@ -65,7 +68,7 @@ def all_operations():
 # --- 401 ------------------------------------------------------------------------------------------
 
 
-async def test_every_route_is_closed(acme):
+async def test_every_route_is_closed(acme: Any) -> None:
     """A route without authentication fails here, whoever adds it; few are public."""
     for method, path in all_operations():
         answer = await acme.http.request(method, path)
@@ -83,24 +86,24 @@ NO_ROUTES = [
 ]  # fmt: skip
 
 
-async def test_what_is_no_route_is_closed_too(acme):
+async def test_what_is_no_route_is_closed_too(acme: Any) -> None:
     """Whoever has no key does not learn which paths exist; a public path is public exactly."""
     for path in NO_ROUTES:
         answer = await raw(acme, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 401 "), path
 
 
-async def test_the_right_call_passes(acme):
+async def test_the_right_call_passes(acme: Any) -> None:
     """Key, secret and signature right: the request reaches its handler."""
     answer = await acme("GET", "/api/v1/wallets?limit=10&page=1")
     assert (answer.status_code, answer.json()) == (200, [])
 
 
-async def test_every_failure_is_the_same_401(acme, ship, clock):
+async def test_every_failure_is_the_same_401(acme: Any, ship: Any, clock: ManualClock) -> None:
     """No key, wrong ones, bad and stale signatures, addresses, revoked: one body, one status."""
     path, now = "/api/v1/wallets", int(clock().timestamp())
     right = acme.signature("GET", path)
-    tries = {
+    tries: dict[str, dict[str, Any]] = {
         "no key": {"headers": {"X-API-Key": None}},
         "no secret": {"headers": {"X-API-Secret": None}},
         "unknown key": {"headers": {"X-API-Key": "sk_test_" + "a" * 32}},
@@ -125,14 +128,14 @@ async def test_every_failure_is_the_same_401(acme, ship, clock):
     assert (await acme("GET", path, signature=right)).status_code == 200
 
 
-async def test_optional_signatures_are_still_checked(acme):
+async def test_optional_signatures_are_still_checked(acme: Any) -> None:
     """Where none is required none is needed, but one that is sent must be right."""
     assert (await acme.unsigned()("GET", "/api/v1/wallets")).status_code == 200
     wrong = acme.signature("GET", "/api/v1/orders")
     assert error_of(await acme("GET", "/api/v1/wallets", signature=wrong)) == UNAUTHORIZED
 
 
-async def test_required_signatures_are_required(acme, ship):
+async def test_required_signatures_are_required(acme: Any, ship: Any) -> None:
     """Once a credential requires signatures, every request of it must carry one."""
     await change_client("acme", {"signature_required": True}, ANA, ship)
     ship.access.forget()
@@ -140,10 +143,12 @@ async def test_required_signatures_are_required(acme, ship):
     assert (await acme("GET", "/api/v1/wallets")).status_code == 200
 
 
-async def test_rotation_is_seamless(acme, ship, clock):
+async def test_rotation_is_seamless(acme: Any, ship: Any, clock: ManualClock) -> None:
     """Old and new secrets, signatures by either signing secret or both, until the grace ends."""
     new = await rotate(Which("acme"), Rotation(), ANA, ship)
     ship.access.forget()
+    assert new.secret is not None
+    assert new.signing_secret is not None
     fresh = dataclasses.replace(
         acme, secret=new.secret.reveal(), signing=new.signing_secret.reveal()
     )
@@ -158,14 +163,14 @@ async def test_rotation_is_seamless(acme, ship, clock):
     assert (await fresh("GET", "/api/v1/wallets")).status_code == 200
 
 
-async def test_revoked_is_401(acme, ship):
+async def test_revoked_is_401(acme: Any, ship: Any) -> None:
     """A revoked key answers as if it had never been."""
     await revoke(Which("acme"), ANA, ship)
     ship.access.forget()
     assert error_of(await acme("GET", "/api/v1/wallets")) == UNAUTHORIZED
 
 
-async def test_addresses_are_checked(acme, ship):
+async def test_addresses_are_checked(acme: Any, ship: Any) -> None:
     """A key with a list of addresses works from there and from nowhere else."""
     await allow_addresses(Which("acme"), ["10.0.0.0/8"], ANA, ship)
     ship.access.forget()
@@ -190,8 +195,8 @@ async def test_addresses_are_checked(acme, ship):
     ],
 )
 async def test_trusted_proxies_say_where_a_call_comes_from(
-    configure, caller_of, clock, forwarded, passes
-):
+    configure: Any, caller_of: Any, clock: ManualClock, forwarded: Any, passes: Any
+) -> None:
     """The right-most hop that is not a trusted proxy counts; what is left of it can be made up."""
     section = ServerSection(trusted_proxies=["127.0.0.1", "192.0.2.0/24"])
     async with Ship.open(configure(server=section), now=clock) as ship:
@@ -202,8 +207,8 @@ async def test_trusted_proxies_say_where_a_call_comes_from(
 
 
 async def test_a_live_deployment_requires_signatures_and_explains_nothing(
-    configure, caller_of, clock
-):
+    configure: Any, caller_of: Any, clock: ManualClock
+) -> None:
     """The defaults of a live deployment: signed or not at all, and no help for whoever guesses."""
     config = configure(deployment=DeploymentSection(environment="live"))
     async with Ship.open(config, now=clock) as ship:
@@ -218,13 +223,13 @@ async def test_a_live_deployment_requires_signatures_and_explains_nothing(
 # --- the order of checks --------------------------------------------------------------------------
 
 
-async def test_key_and_secret_come_before_the_size(acme):
+async def test_key_and_secret_come_before_the_size(acme: Any) -> None:
     """Whoever is unknown is told 401, however much is sent."""
     answer = await acme("POST", "/api/v1/orders", body=b"x" * (MIB + 1), headers={"X-API-Key": "x"})
     assert error_of(answer) == UNAUTHORIZED
 
 
-async def test_size_comes_before_the_signature(acme):
+async def test_size_comes_before_the_signature(acme: Any) -> None:
     """Too much is told before anything is made of it; exactly 1 MiB is not too much."""
     large = b"x" * (MIB + 1)
     answer = await acme("POST", "/api/v1/orders", body=large, signature="wrong")
@@ -235,11 +240,11 @@ async def test_size_comes_before_the_signature(acme):
     assert error_of(answer)["code"] == "UNSUPPORTED_MEDIA_TYPE"
 
 
-async def test_a_chunked_body_is_counted(acme):
+async def test_a_chunked_body_is_counted(acme: Any) -> None:
     """A body that announces no length is cut off where it passes 1 MiB."""
     sent = 0
 
-    async def endless():
+    async def endless() -> AsyncIterator[Any]:
         nonlocal sent
         for _ in range(64):
             sent += MIB // 8
@@ -253,7 +258,7 @@ async def test_a_chunked_body_is_counted(acme):
     assert error_of(answer)["code"] == "PAYLOAD_TOO_LARGE"
 
 
-async def test_too_large_is_not_read(acme):
+async def test_too_large_is_not_read(acme: Any) -> None:
     """The announced length is enough: the answer comes without a byte of the body, and ends it."""
     head = (
         f"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nX-API-Key: {acme.key}\r\n"
@@ -264,7 +269,7 @@ async def test_too_large_is_not_read(acme):
     assert b"connection: close" in answer.lower()
 
 
-async def test_the_signature_comes_before_routing(acme):
+async def test_the_signature_comes_before_routing(acme: Any) -> None:
     """A path that does not exist is told to nobody who is not let in; then 404, then 405."""
     assert error_of(await acme("GET", "/api/v1/nothing", signature="x")) == UNAUTHORIZED
     assert error_of(await acme("GET", "/api/v1/nothing"))["code"] == "NOT_FOUND"
@@ -273,7 +278,9 @@ async def test_the_signature_comes_before_routing(acme):
     assert set(answer.headers["allow"].split(", ")) >= {"GET", "POST"}
 
 
-async def test_limits_come_after_the_signature_and_before_routing(configure, caller_of, clock):
+async def test_limits_come_after_the_signature_and_before_routing(
+    configure: Any, caller_of: Any, clock: ManualClock
+) -> None:
     """429 with Retry-After; neither a wrong signature nor another class of calls uses it up."""
     async with Ship.open(configure(limits=LimitsSection(reads=3, orders=2)), now=clock) as ship:
         acme = await caller_of(ship, "acme")
@@ -289,7 +296,7 @@ async def test_limits_come_after_the_signature_and_before_routing(configure, cal
         assert error_of(await acme("GET", "/api/v1/wallets", signature="x")) == UNAUTHORIZED
 
 
-async def test_a_clients_own_limit_wins(configure, caller_of, clock):
+async def test_a_clients_own_limit_wins(configure: Any, caller_of: Any, clock: ManualClock) -> None:
     """What was agreed with a client is its limit, above or below the deployment's."""
     async with Ship.open(configure(limits=LimitsSection(reads=3)), now=clock) as ship:
         less = await caller_of(ship, "less", reads_per_minute=1)
@@ -299,7 +306,9 @@ async def test_a_clients_own_limit_wins(configure, caller_of, clock):
             assert found.count(200) == expected
 
 
-async def test_failures_are_limited_and_lock_nobody_out(configure, caller_of, clock):
+async def test_failures_are_limited_and_lock_nobody_out(
+    configure: Any, caller_of: Any, clock: ManualClock
+) -> None:
     """The 31st failure in a minute is 429; a right call of the same client still passes."""
     config = configure(limits=LimitsSection(failed_authentications=30))
     async with Ship.open(config, now=clock) as ship:
@@ -315,14 +324,14 @@ async def test_failures_are_limited_and_lock_nobody_out(configure, caller_of, cl
 
 
 @pytest.mark.parametrize("path", ["/status", "/api/v1/wallets", "/api/v1/nothing"])
-async def test_request_id_is_echoed(acme, path):
+async def test_request_id_is_echoed(acme: Any, path: Any) -> None:
     """The caller's request id comes back on every answer, errors included."""
     answer = await acme("GET", path, headers={"X-Request-Id": "mine 1/2"})
     assert answer.headers.get_list("x-request-id") == ["mine 1/2"]
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a\tb", "\u00e9".encode()])
-async def test_request_id_is_made_when_there_is_none(acme, given):
+async def test_request_id_is_made_when_there_is_none(acme: Any, given: Any) -> None:
     """What cannot be echoed safely is replaced, and no two are the same."""
     found = [
         (await acme("GET", "/status", headers={"X-Request-Id": given})).headers["x-request-id"]
@@ -332,12 +341,12 @@ async def test_request_id_is_made_when_there_is_none(acme, given):
     assert found[0] != found[1]
 
 
-async def test_answers_are_not_to_be_kept(acme):
+async def test_answers_are_not_to_be_kept(acme: Any) -> None:
     """Answers may hold codes: no cache on the way may store them."""
     assert (await acme("GET", "/api/v1/wallets")).headers["cache-control"] == "no-store"
 
 
-async def test_head_is_get_without_a_body(acme):
+async def test_head_is_get_without_a_body(acme: Any) -> None:
     """HEAD answers what GET would, is signed as HEAD, and has no body."""
     got, head = await acme("GET", "/api/v1/wallets"), await acme("HEAD", "/api/v1/wallets")
     assert (head.status_code, head.content) == (200, b"")
@@ -347,14 +356,14 @@ async def test_head_is_get_without_a_body(acme):
     assert (await acme("HEAD", "/api/v1/signature/explain")).status_code == 405
 
 
-async def test_options_say_what_is_allowed(acme):
+async def test_options_say_what_is_allowed(acme: Any) -> None:
     """OPTIONS needs a key like any call, and lists the methods."""
     answer = await acme("OPTIONS", "/api/v1/orders")
     assert answer.status_code == 204
     assert set(answer.headers["allow"].split(", ")) >= {"GET", "POST", "OPTIONS"}
 
 
-async def test_a_fault_of_ours_tells_and_logs_nothing(ship, caller_of, fund):
+async def test_a_fault_of_ours_tells_and_logs_nothing(ship: Any, caller_of: Any, fund: Any) -> None:
     """A 500 has no text of the exception, nor has the log: class and place are enough."""
 
     class Broken:
@@ -377,11 +386,13 @@ async def test_a_fault_of_ours_tells_and_logs_nothing(ship, caller_of, fund):
     assert "CANARY" not in answer.text + json.dumps(logs)
 
 
-async def test_a_database_that_is_away_is_503(acme, ship, clock, caller_of):
+async def test_a_database_that_is_away_is_503(
+    acme: Any, ship: Any, clock: ManualClock, caller_of: Any
+) -> None:
     """Not 401 and not 500: the client is told when to come again."""
 
     class Away:
-        def __getattr__(self, name):
+        def __getattr__(self, name: Any) -> None:
             raise Unavailable("the database is away", retry_after=2)
 
     ship.access.forget()
@@ -393,7 +404,7 @@ async def test_a_database_that_is_away_is_503(acme, ship, clock, caller_of):
     assert (await acme("GET", "/status")).status_code == 200
 
 
-async def test_refusals_are_logged_with_their_reason(acme):
+async def test_refusals_are_logged_with_their_reason(acme: Any) -> None:
     """The operator learns what the caller does not; neither secret nor signature is in the log."""
     with structlog.testing.capture_logs() as logs:
         await acme("GET", "/api/v1/wallets", signature="t=1,v1=" + "a" * 64)
@@ -404,7 +415,7 @@ async def test_refusals_are_logged_with_their_reason(acme):
     assert "a" * 64 not in json.dumps(logs)
 
 
-async def test_signature_explain_shows_the_canonical_string(acme, clock):
+async def test_signature_explain_shows_the_canonical_string(acme: Any, clock: ManualClock) -> None:
     """In a test deployment a wrong signature is explained, and the right one is not given away."""
     path = "/api/v1/signature/explain?b=2&a=1"
     now = int(clock().timestamp())
@@ -425,7 +436,7 @@ async def test_signature_explain_shows_the_canonical_string(acme, clock):
 # --- what is not even HTTP as it should be --------------------------------------------------------
 
 
-async def raw(acme, data: bytes) -> bytes:
+async def raw(acme: Any, data: bytes) -> bytes:
     """Send bytes as they are; the answer until the server closes or is quiet."""
     host, port = acme.http.base_url.host, acme.http.base_url.port
     reader, writer = await asyncio.open_connection(host, port)
@@ -450,7 +461,7 @@ ODD_TARGETS = [
 ]  # fmt: skip
 
 
-async def test_odd_targets_are_4xx(acme):
+async def test_odd_targets_are_4xx(acme: Any) -> None:
     """Invalid UTF-8, NUL, other digits, nonsense: told, never a fault of ours."""
     head = f"Host: x\r\nX-API-Key: {acme.key}\r\nX-API-Secret: {acme.secret}\r\n".encode()
     for target in ODD_TARGETS:
@@ -466,7 +477,7 @@ ODD_HEADERS = [
 ]  # fmt: skip
 
 
-async def test_odd_headers_are_4xx(acme):
+async def test_odd_headers_are_4xx(acme: Any) -> None:
     """Bytes that are no text in any header, and lengths that are no number."""
     credential = f"X-API-Key: {acme.key}\r\nX-API-Secret: {acme.secret}\r\n".encode()
     for header in ODD_HEADERS:
@@ -475,7 +486,7 @@ async def test_odd_headers_are_4xx(acme):
         assert re.match(rb"HTTP/1.1 4\d\d ", answer), (header, answer)
 
 
-async def test_a_websocket_is_not_opened(acme):
+async def test_a_websocket_is_not_opened(acme: Any) -> None:
     """There is nothing to upgrade to."""
     upgrade = (
         f"GET /api/v1/orders HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -484,7 +495,7 @@ async def test_a_websocket_is_not_opened(acme):
     assert (await raw(acme, upgrade.encode())).startswith(b"HTTP/1.1 401 ")
 
 
-async def test_a_caller_who_hangs_up_leaves_no_fault(acme):
+async def test_a_caller_who_hangs_up_leaves_no_fault(acme: Any) -> None:
     """A body that never becomes whole is nobody's error."""
     host, port = acme.http.base_url.host, acme.http.base_url.port
     with structlog.testing.capture_logs() as logs:
@@ -505,7 +516,7 @@ async def test_a_caller_who_hangs_up_leaves_no_fault(acme):
 # --- status, readiness, description ---------------------------------------------------------------
 
 
-async def test_status_and_readiness(acme):
+async def test_status_and_readiness(acme: Any) -> None:
     """Liveness tells version and environment; readiness stays 200 without Redis."""
     status = await acme.http.get("/status")
     assert status.json()["status"] == "ok"
@@ -521,7 +532,7 @@ async def test_status_and_readiness(acme):
     }
 
 
-async def test_readiness_is_503_with_another_schema(acme, ship):
+async def test_readiness_is_503_with_another_schema(acme: Any, ship: Any) -> None:
     """A database that is ahead or behind takes no orders, and says so to the load balancer."""
     await ship.database.run(
         lambda tx: tx.execute("UPDATE starship_core_version SET version_num = '9999'")
@@ -530,7 +541,7 @@ async def test_readiness_is_503_with_another_schema(acme, ship):
     assert (ready.status_code, ready.json()["database_schema"]) == (503, "other")
 
 
-async def test_metrics_count_by_template(acme):
+async def test_metrics_count_by_template(acme: Any) -> None:
     """Paths with ids are counted under their template: no series for each order."""
     for number in (1, 2, 3):
         await acme("GET", f"/api/v1/wallets/{number}")
@@ -540,7 +551,7 @@ async def test_metrics_count_by_template(acme):
     assert "starship_pool_degraded 1.0" in text
 
 
-async def test_the_description_is_complete_and_true(acme):
+async def test_the_description_is_complete_and_true(acme: Any) -> None:
     """Every route is described, every reference resolves, every example fits its schema."""
     description = (await acme.http.get("/openapi.json")).json()
     described = {
@@ -558,7 +569,7 @@ async def test_the_description_is_complete_and_true(acme):
         assert list(jsonschema_rs.iter_errors(whole, example)) == []
 
 
-def examples(found):
+def examples(found: Any) -> Iterator[Any]:
     """Every (schema, example) pair below `found`."""
     if isinstance(found, list):
         for each in found:
@@ -572,7 +583,7 @@ def examples(found):
             yield from examples(each)
 
 
-async def test_the_page_needs_nothing_from_outside(acme):
+async def test_the_page_needs_nothing_from_outside(acme: Any) -> None:
     """One file: no script, no link to another server, and a policy that forbids both."""
     page = await acme.http.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -583,7 +594,7 @@ async def test_the_page_needs_nothing_from_outside(acme):
         assert f'id="{code}"' in page.text
 
 
-def test_every_code_is_told_with_whether_a_retry_helps():
+def test_every_code_is_told_with_whether_a_retry_helps() -> None:
     """The catalogue is what the documentation is made of: no line of it may be empty."""
     for code, kind in CATALOGUE.items():
         assert re.fullmatch(r"[A-Z_]+", code)

@@ -6,8 +6,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -33,7 +37,7 @@ rates = {{ EUR = "0.92" }}
 
 
 @pytest.fixture
-def folder(tmp_path, database_url):
+def folder(tmp_path: Path, database_url: Any) -> Any:
     """A deployment's folder: configuration and keys beside a migrated database."""
     create_keys(tmp_path / "keys")
     (tmp_path / "starship.toml").write_text(TOML.format(url=database_url))
@@ -41,11 +45,13 @@ def folder(tmp_path, database_url):
 
 
 @contextlib.asynccontextmanager
-async def running(folder, *arguments):
+async def running(folder: Any, *arguments: Any) -> AsyncIterator[Any]:
     """The process, and what it announced on its standard output; killed if it is still there."""
     process = await asyncio.create_subprocess_exec(
         *STARSHIP, *arguments, "--port", "0", "--json", cwd=folder, stdout=PIPE, stderr=PIPE
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         async with asyncio.timeout(60):
             announced = b""
@@ -60,12 +66,12 @@ async def running(folder, *arguments):
         await process.communicate()
 
 
-async def ended(process):
+async def ended(process: Any) -> Any:
     async with asyncio.timeout(60):
         return await process.wait()
 
 
-async def output_of(folder, *arguments):
+async def output_of(folder: Any, *arguments: Any) -> Any:
     process = await asyncio.create_subprocess_exec(
         *STARSHIP, *arguments, cwd=folder, stdout=PIPE, stderr=PIPE
     )
@@ -75,7 +81,7 @@ async def output_of(folder, *arguments):
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-async def test_a_server_told_to_stop_ends_with_0(folder, told):
+async def test_a_server_told_to_stop_ends_with_0(folder: Any, told: Any) -> None:
     """It answers, is told to stop, and ends as a service manager expects."""
     async with running(folder, "serve") as (process, url), httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/status")).status_code == 200
@@ -84,11 +90,12 @@ async def test_a_server_told_to_stop_ends_with_0(folder, told):
         assert await ended(process) == 0
 
 
-async def test_what_was_accepted_is_finished(folder):
+async def test_what_was_accepted_is_finished(folder: Any) -> None:
     """A request that is half sent when the order to stop comes is still answered."""
     async with running(folder, "serve") as (process, url):
         async with Ship.open(config_of(folder)) as ship:
             issued = await create_client(ClientFacts(name="acme"), By(actor="operator:ana"), ship)
+        assert issued.secret is not None
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         head = (
@@ -109,7 +116,7 @@ async def test_what_was_accepted_is_finished(folder):
         assert await ended(process) == 0
 
 
-async def closed(host, port):
+async def closed(host: Any, port: Any) -> None:
     """Returns when nothing is accepted there any more."""
     with contextlib.suppress(OSError):
         while True:
@@ -118,13 +125,13 @@ async def closed(host, port):
             await asyncio.sleep(0.02)
 
 
-def config_of(folder):
+def config_of(folder: Any) -> Any:
     from starship_core.config import load  # noqa: PLC0415
 
     return load(folder / "starship.toml")
 
 
-async def test_another_schema_is_refused(folder):
+async def test_another_schema_is_refused(folder: Any) -> None:
     """A server of this release serves this release's tables; it says what to run, and exits 2."""
     async with Ship.open(config_of(folder)) as ship:
         await ship.database.run(
@@ -135,7 +142,7 @@ async def test_another_schema_is_refused(folder):
     assert "starship db upgrade" in err
 
 
-async def test_a_taken_port_is_refused(folder):
+async def test_a_taken_port_is_refused(folder: Any) -> None:
     """The address is told, not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -149,10 +156,10 @@ class TestWorkers:
     """Several processes on one port."""
 
     @pytest.fixture
-    def database_kind(self):
+    def database_kind(self) -> Any:
         return "postgresql"
 
-    async def test_they_share_the_port_and_the_metrics(self, folder):
+    async def test_they_share_the_port_and_the_metrics(self, folder: Any) -> None:
         """Requests are spread or not, as the kernel likes; the counters are everybody's."""
         async with running(folder, "serve", "--workers", "2") as (process, url):
             async with httpx2.AsyncClient() as first:
@@ -167,7 +174,7 @@ class TestWorkers:
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0
 
-    async def test_one_that_dies_is_replaced(self, folder):
+    async def test_one_that_dies_is_replaced(self, folder: Any) -> None:
         """The port stays open, and soon there are as many as before."""
         async with running(folder, "serve", "--workers", "2") as (process, url):
             async with httpx2.AsyncClient() as http:
@@ -180,7 +187,7 @@ class TestWorkers:
             async with httpx2.AsyncClient() as http:
                 await answers(http, url)
 
-    async def test_they_end_with_their_supervisor(self, folder):
+    async def test_they_end_with_their_supervisor(self, folder: Any) -> None:
         """A supervisor that is killed leaves no server behind that holds the port."""
         async with running(folder, "serve", "--workers", "2") as (process, url):
             async with httpx2.AsyncClient() as http:
@@ -193,37 +200,42 @@ class TestWorkers:
                     await asyncio.sleep(0.1)
 
 
-async def answers(http, url):
+async def answers(http: Any, url: Any) -> None:
     """Workers start behind the open port: the first answer takes as long as one of them needs."""
     assert (await http.get(f"{url}/status", timeout=60)).status_code == 200
 
 
-def children(pid):
-    import psutil  # noqa: PLC0415
+def processes() -> dict[int, int]:
+    """Process → parent, of all that run; one that ended and was not waited for does not."""
+    table = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split() for line in table.splitlines())
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
 
-    return [each.pid for each in psutil.Process(pid).children()]
+
+def children(pid: int) -> list[int]:
+    return [child for child, parent in processes().items() if parent == pid]
 
 
-def alive(pid):
-    import psutil  # noqa: PLC0415
-
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+def alive(pid: int) -> bool:
+    return pid in processes()
 
 
 class TestSqlite:
     """What is only so with the embedded database."""
 
     @pytest.fixture
-    def database_kind(self):
+    def database_kind(self) -> Any:
         return "sqlite"
 
-    async def test_workers_need_postgresql(self, folder):
+    async def test_workers_need_postgresql(self, folder: Any) -> None:
         """SQLite has one writer; a second process would only wait for it."""
         code, _, err = await output_of(folder, "serve", "--workers", "2")
         assert code == 2
         assert "PostgreSQL" in err
 
-    async def test_up_brings_everything(self, folder):
+    async def test_up_brings_everything(self, folder: Any) -> None:
         """An empty database and no Redis: one command makes both, and takes both away again."""
         (folder / "starship.db").unlink()
         async with running(folder, "up") as (process, url), httpx2.AsyncClient() as http:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,11 +12,13 @@ from starship_core.clock import micros
 ANOTHER = 987_654_321
 
 
-async def add_transactions(ship, wallet_id, currency, *, count, first_amount=100):
+async def add_transactions(
+    ship: Any, wallet_id: Any, currency: Any, *, count: Any, first_amount: Any = 100
+) -> None:
     """Rows as orders leave them: amounts 100, 101, … minor units, a second apart."""
     start = ship.now()
 
-    def insert(tx):
+    def insert(tx: Any) -> None:
         for n in range(count):
             tx.execute(
                 "INSERT INTO transactions (wallet_id, key, transaction_type, status, amount,"
@@ -27,13 +30,13 @@ async def add_transactions(ship, wallet_id, currency, *, count, first_amount=100
     await ship.database.run(insert)
 
 
-async def get(caller, target):
+async def get(caller: Any, target: Any) -> Any:
     answer = await caller("GET", f"/api/v1/{target}")
     assert answer.status_code == 200, answer.text
     return answer
 
 
-async def test_a_wallet_with_its_balance(acme, fund):
+async def test_a_wallet_with_its_balance(acme: Any, fund: Any) -> None:
     """Amounts are strings with the currency's own number of decimals."""
     pounds, yen = await fund(acme, "941.20", "GBP"), await fund(acme, "127", "JPY")
     wallets = (await get(acme, "wallets")).json()
@@ -51,7 +54,7 @@ async def test_a_wallet_with_its_balance(acme, fund):
         assert (await get(acme, f"wallets/{wallet['id']}")).json() == wallet
 
 
-async def test_a_credit_is_a_transaction(acme, fund):
+async def test_a_credit_is_a_transaction(acme: Any, fund: Any) -> None:
     """What an operator credits shows as a line that explains the balance."""
     wallet = await fund(acme, "50.00", "GBP")
     (line,) = (await get(acme, "transactions")).json()
@@ -66,7 +69,9 @@ async def test_a_credit_is_a_transaction(acme, fund):
 
 
 @pytest.mark.parametrize("what", ["wallets", "transactions"])
-async def test_anothers_is_not_found(ship, caller_of, acme, fund, what):
+async def test_anothers_is_not_found(
+    ship: Any, caller_of: Any, acme: Any, fund: Any, what: Any
+) -> None:
     """Another client's ids answer as ids that do not exist, and its rows are in no list."""
     other = await caller_of(ship, "other")
     await fund(other, "10.00", "GBP")
@@ -80,11 +85,11 @@ async def test_anothers_is_not_found(ship, caller_of, acme, fund, what):
     assert (answer.json(), answer.headers["x-total-count"]) == ([], "0")
 
 
-async def test_pages_are_told_in_headers(ship, acme, fund):
+async def test_pages_are_told_in_headers(ship: Any, acme: Any, fund: Any) -> None:
     """Page by page everything is seen once; the headers count what there is."""
     wallet = await fund(acme, "1.00", "GBP")
     await add_transactions(ship, wallet, "GBP", count=6)
-    seen = []
+    seen: list[int] = []
     for page, size, more in ((1, 3, "true"), (2, 3, "true"), (3, 1, "false"), (4, 0, "false")):
         answer = await get(acme, f"transactions?page={page}&limit=3")
         seen.extend(each["id"] for each in answer.json())
@@ -98,12 +103,12 @@ async def test_pages_are_told_in_headers(ship, acme, fund):
     assert len(set(seen)) == 7
 
 
-async def test_filters_are_taken_in_any_case(ship, acme, fund):
+async def test_filters_are_taken_in_any_case(ship: Any, acme: Any, fund: Any) -> None:
     """By wallet, type and status; statuses in any case."""
     pounds, euros = await fund(acme, "1.00", "GBP"), await fund(acme, "2.00", "EUR")
     await add_transactions(ship, pounds, "GBP", count=4)
 
-    async def count(query):
+    async def count(query: Any) -> Any:
         return int((await get(acme, f"transactions?{query}")).headers["x-total-count"])
 
     assert await count("") == 6
@@ -117,7 +122,9 @@ async def test_filters_are_taken_in_any_case(ship, acme, fund):
 
 @pytest.mark.parametrize("direction", ["ASC", "desc"])
 @pytest.mark.parametrize("field", ["id", "amount", "created_at"])
-async def test_transactions_are_sorted(ship, acme, fund, field, direction):
+async def test_transactions_are_sorted(
+    ship: Any, acme: Any, fund: Any, field: Any, direction: Any
+) -> None:
     """By each sortable field, both ways; amounts by value, whatever the currency's decimals."""
     pounds, yen = await fund(acme, "1.05", "GBP"), await fund(acme, "102", "JPY")
     await add_transactions(ship, pounds, "GBP", count=3, first_amount=10_150)
@@ -125,7 +132,7 @@ async def test_transactions_are_sorted(ship, acme, fund, field, direction):
     sort = quote(json.dumps({"field": field, "direction": direction}))
     found = (await get(acme, f"transactions?sort={sort}")).json()
 
-    def key(line):
+    def key(line: Any) -> Any:
         value = float(line["amount"]) if field == "amount" else line[field]
         return value, line["id"]
 
@@ -137,7 +144,7 @@ async def test_transactions_are_sorted(ship, acme, fund, field, direction):
     ("field", "expected"),
     [("id", ["10.00", "900", "20.00"]), ("amount", ["10.00", "20.00", "900"])],
 )
-async def test_wallets_are_sorted(acme, fund, field, expected):
+async def test_wallets_are_sorted(acme: Any, fund: Any, field: Any, expected: Any) -> None:
     """A balance is not a column, and can be sorted by all the same."""
     for amount, currency in (("10.00", "GBP"), ("900", "JPY"), ("20.00", "EUR")):
         await fund(acme, amount, currency)
@@ -161,7 +168,7 @@ WRONG_PARAMETERS = [
 ]  # fmt: skip
 
 
-async def test_wrong_parameters_are_named(acme):
+async def test_wrong_parameters_are_named(acme: Any) -> None:
     """A misspelt or impossible parameter is refused, and `messages` says which one."""
     for query, field in WRONG_PARAMETERS:
         answer = await acme("GET", f"/api/v1/transactions?{query}")
@@ -173,7 +180,7 @@ async def test_wrong_parameters_are_named(acme):
         assert message["field"] == field
 
 
-async def test_what_cannot_be_an_id_is_not_found(acme):
+async def test_what_cannot_be_an_id_is_not_found(acme: Any) -> None:
     """Whatever stands where an id belongs is 404, never a fault of the database."""
     for number in ("0", "-1", "1.0", "x", "1e3", "%D9%A1", "9" * 19, "9" * 400):
         for what in ("wallets", "transactions"):

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,14 +29,16 @@ from starship_core.flows.manage_credentials import (
     revoke,
     rotate,
 )
+from starship_core.model import Secret
 from starship_core.store.clients import ClientFacts
+from starship_core.testing.clock import ManualClock
 from starship_core.vault import Vault, create_keys
 
 BY = By(actor="operator:ana", reason="test", request_id="req-1")
 
 
 @pytest.fixture
-def ship(database, clock, tmp_path):
+def ship(database: Any, clock: ManualClock, tmp_path: Path) -> Any:
     """As much of a deployment as credentials need."""
     create_keys(tmp_path / "keys")
     return SimpleNamespace(
@@ -48,7 +52,15 @@ def ship(database, clock, tmp_path):
     )
 
 
-def access_to(ship, *, ttl=0.0, environment="test", monotonic=lambda: 0.0):
+def plain(secret: Secret | None) -> str:
+    """Fails where an operation should have made a secret and did not."""
+    assert secret is not None
+    return secret.reveal()
+
+
+def access_to(
+    ship: Any, *, ttl: Any = 0.0, environment: Any = "test", monotonic: Any = lambda: 0.0
+) -> Any:
     return Access(
         ship.database, ship.vault, ship.now, environment=environment, ttl=ttl, monotonic=monotonic
     )
@@ -64,14 +76,14 @@ class Monotonic:
         return self.time
 
 
-async def audited(ship):
+async def audited(ship: Any) -> Any:
     rows = await ship.database.read(
         lambda tx: tx.execute("SELECT action, subject, actor, before, after FROM audit ORDER BY id")
     )
     return [tuple(row) for row in rows]
 
 
-async def test_a_new_client_can_call_at_once(ship):
+async def test_a_new_client_can_call_at_once(ship: Any) -> None:
     """Key and secret of a new client open it, with its bounds; a wrong secret does not."""
     issued = await create_client(
         ClientFacts(name="acme", bulk_limit=500, min_validity_days=30, orders_per_minute=60),
@@ -79,9 +91,9 @@ async def test_a_new_client_can_call_at_once(ship):
         ship,
     )
     found = await access_to(ship).credential(issued.api_key)
-    assert found.accepts(issued.secret.reveal().encode())
+    assert found.accepts(plain(issued.secret).encode())
     assert not found.accepts(b"wrong")
-    assert found.signing_secrets == (issued.signing_secret.reveal().encode(),)
+    assert found.signing_secrets == (plain(issued.signing_secret).encode(),)
     assert not found.signature_required
     client = found.client
     assert (client.id, client.name, client.credential_id) == (issued.client_id, "acme", found.id)
@@ -90,10 +102,10 @@ async def test_a_new_client_can_call_at_once(ship):
     assert client.wallets == ()
 
 
-async def test_secrets_are_not_in_the_database(ship):
+async def test_secrets_are_not_in_the_database(ship: Any) -> None:
     """Tables hold a hash and a ciphertext; the audit and every repr hold neither."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
-    secret, signing = issued.secret.reveal(), issued.signing_secret.reveal()
+    secret, signing = plain(issued.secret), plain(issued.signing_secret)
     rows = await ship.database.read(lambda tx: tx.execute("SELECT * FROM credentials"))
     everything = repr([*map(tuple, rows), await audited(ship), issued])
     assert hashlib.sha256(secret.encode()).hexdigest() in everything
@@ -103,7 +115,7 @@ async def test_secrets_are_not_in_the_database(ship):
     assert repr(found) == f"Credential({found.id})"
 
 
-async def test_live_deployments_require_signatures(ship):
+async def test_live_deployments_require_signatures(ship: Any) -> None:
     """Required by default where money is real, and prefixed by the environment."""
     ship.config.deployment.environment = "live"
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
@@ -112,7 +124,7 @@ async def test_live_deployments_require_signatures(ship):
     assert found.signature_required
 
 
-async def test_the_other_environments_key_is_unknown(ship):
+async def test_the_other_environments_key_is_unknown(ship: Any) -> None:
     """A test key opens nothing in a live deployment, whatever the database says."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     assert await access_to(ship, environment="live").credential(issued.api_key) is None
@@ -121,14 +133,14 @@ async def test_the_other_environments_key_is_unknown(ship):
 @pytest.mark.parametrize(
     "key", ["", "sk_test_", "sk_test_" + "a" * 65, "sk_test_'; DROP TABLE clients", "\x00" * 30]
 )
-async def test_what_cannot_be_a_key_is_not_looked_up(ship, key):
+async def test_what_cannot_be_a_key_is_not_looked_up(ship: Any, key: Any) -> None:
     """Garbage costs no read and fills no memory."""
     access = access_to(ship)
     await ship.database.close()
     assert await access.credential(key) is None
 
 
-async def test_revoked_stops_within_the_ttl(ship):
+async def test_revoked_stops_within_the_ttl(ship: Any) -> None:
     """A revoked key works at most as long as it is remembered, in a process that knew it."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     time = Monotonic()
@@ -141,14 +153,14 @@ async def test_revoked_stops_within_the_ttl(ship):
     assert await access.credential(issued.api_key) is None
 
 
-async def test_remembered_credentials_need_no_database(ship):
+async def test_remembered_credentials_need_no_database(ship: Any) -> None:
     """Within the ttl a database that is away does not matter; after it is 503, not 401."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     time = Monotonic()
     access = access_to(ship, ttl=2, monotonic=time)
     assert await access.credential(issued.api_key) is not None
 
-    async def away(*_):
+    async def away(*_: Any) -> None:
         raise Unavailable
 
     ship.database.read = away
@@ -159,12 +171,12 @@ async def test_remembered_credentials_need_no_database(ship):
         await access.credential(issued.api_key)
 
 
-async def test_a_busy_key_is_read_once_a_ttl(ship):
+async def test_a_busy_key_is_read_once_a_ttl(ship: Any) -> None:
     """Calls at the same time share a read, and later ones are answered from memory."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     access, reads, read = access_to(ship, ttl=60), 0, ship.database.read
 
-    async def counted(*arguments):
+    async def counted(*arguments: Any) -> Any:
         nonlocal reads
         reads += 1
         return await read(*arguments)
@@ -176,7 +188,7 @@ async def test_a_busy_key_is_read_once_a_ttl(ship):
     assert reads == 2
 
 
-async def test_a_refresh_does_not_hold_up_calls(ship):
+async def test_a_refresh_does_not_hold_up_calls(ship: Any) -> None:
     """In the second half of its ttl a credential is read again behind the callers' back."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     time = Monotonic()
@@ -190,11 +202,11 @@ async def test_a_refresh_does_not_hold_up_calls(ship):
     assert second.client.bulk_limit == 7
 
 
-async def test_unknown_keys_do_not_fill_memory(ship):
+async def test_unknown_keys_do_not_fill_memory(ship: Any) -> None:
     """Made-up keys push each other out; what is remembered of them is bounded."""
     access = access_to(ship, ttl=60)
 
-    async def nobody(*_):
+    async def nobody(*_: Any) -> Any:
         return ()
 
     ship.database.read = nobody
@@ -203,7 +215,7 @@ async def test_unknown_keys_do_not_fill_memory(ship):
     assert len(access._known) == 4096
 
 
-async def test_an_inactive_client_cannot_call(ship):
+async def test_an_inactive_client_cannot_call(ship: Any) -> None:
     """Switching a client off closes all its keys, and on again opens them."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     await change_client("acme", {"is_active": False}, BY, ship)
@@ -212,13 +224,13 @@ async def test_an_inactive_client_cannot_call(ship):
     assert await access_to(ship).credential(issued.api_key) is not None
 
 
-async def test_rotation_keeps_the_older_ones_for_a_while(ship, clock):
+async def test_rotation_keeps_the_older_ones_for_a_while(ship: Any, clock: ManualClock) -> None:
     """Both secrets and both signing secrets are good during the grace period, then only the new."""
     old = await create_client(ClientFacts(name="acme"), BY, ship)
     new = await rotate(Which("acme"), Rotation(grace=timedelta(hours=2)), BY, ship)
     assert new.api_key == old.api_key
-    secrets = [each.secret.reveal().encode() for each in (old, new)]
-    signing = [each.signing_secret.reveal().encode() for each in (old, new)]
+    secrets = [plain(each.secret).encode() for each in (old, new)]
+    signing = [plain(each.signing_secret).encode() for each in (old, new)]
     found = await access_to(ship).credential(new.api_key)
     assert [found.accepts(each) for each in secrets] == [True, True]
     assert found.signing_secrets == (signing[1], signing[0])
@@ -228,25 +240,25 @@ async def test_rotation_keeps_the_older_ones_for_a_while(ship, clock):
     assert found.signing_secrets == (signing[1],)
 
 
-async def test_only_one_of_the_two_may_be_rotated(ship):
+async def test_only_one_of_the_two_may_be_rotated(ship: Any) -> None:
     """A new secret alone leaves the signing secret as it is."""
     old = await create_client(ClientFacts(name="acme"), BY, ship)
     new = await rotate(Which("acme"), Rotation(signing_secret=False), BY, ship)
     assert new.signing_secret is None
     found = await access_to(ship).credential(old.api_key)
-    assert found.signing_secrets == (old.signing_secret.reveal().encode(),)
+    assert found.signing_secrets == (plain(old.signing_secret).encode(),)
     assert len(found.secret_hashes) == 2
 
 
-async def test_no_grace_ends_the_older_one_at_once(ship):
+async def test_no_grace_ends_the_older_one_at_once(ship: Any) -> None:
     """After a leak a rotation without grace is a replacement."""
     old = await create_client(ClientFacts(name="acme"), BY, ship)
     await rotate(Which("acme"), Rotation(grace=timedelta()), BY, ship)
     found = await access_to(ship).credential(old.api_key)
-    assert not found.accepts(old.secret.reveal().encode())
+    assert not found.accepts(plain(old.secret).encode())
 
 
-async def test_addresses_are_held_to_the_list(ship):
+async def test_addresses_are_held_to_the_list(ship: Any) -> None:
     """Addresses and CIDRs of both families; an unknown address is outside of every list."""
     issued = await create_client(ClientFacts(name="acme"), BY, ship)
     listed = ["203.0.113.7", "10.0.0.0/8", "2001:db8::/32"]
@@ -260,7 +272,7 @@ async def test_addresses_are_held_to_the_list(ship):
     assert (await access_to(ship).credential(issued.api_key)).admits(None)
 
 
-async def test_a_wrong_address_changes_nothing(ship):
+async def test_a_wrong_address_changes_nothing(ship: Any) -> None:
     """A typing error in one address refuses all of them."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     with pytest.raises(InvalidInput):
@@ -268,7 +280,7 @@ async def test_a_wrong_address_changes_nothing(ship):
     assert (await list_clients(ship))[0].credentials[0].allowlist == ()
 
 
-async def test_several_keys_must_be_named(ship):
+async def test_several_keys_must_be_named(ship: Any) -> None:
     """With two live keys an operator says which; with one left there is no question."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     second = await add_credential("acme", BY, ship)
@@ -294,14 +306,14 @@ async def test_several_keys_must_be_named(ship):
         {"name": "a", "orders_per_minute": -1},
     ],
 )
-async def test_senseless_clients_are_refused(ship, facts):
+async def test_senseless_clients_are_refused(ship: Any, facts: Any) -> None:
     """What would confuse an operator or break a bound is refused before it is written."""
     with pytest.raises(InvalidInput):
         await create_client(ClientFacts(**facts), BY, ship)
     assert await list_clients(ship) == []
 
 
-async def test_names_are_unique(ship):
+async def test_names_are_unique(ship: Any) -> None:
     """A name stands for one client, at creation and when one is renamed."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     with pytest.raises(InvalidInput, match="named acme already"):
@@ -311,14 +323,14 @@ async def test_names_are_unique(ship):
         await change_client("other", {"name": "acme"}, BY, ship)
 
 
-async def test_another_clients_wallet_is_no_default(ship):
+async def test_another_clients_wallet_is_no_default(ship: Any) -> None:
     """A default wallet must be the client's own, or it would pay for another."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     with pytest.raises(InvalidInput, match="not this client's"):
         await change_client("acme", {"default_wallet_id": 99}, BY, ship)
 
 
-async def test_every_change_is_audited(ship):
+async def test_every_change_is_audited(ship: Any) -> None:
     """Who, what, before and after; one row a change, none for a change that changes nothing."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     await change_client("acme", {"bulk_limit": 9}, BY, ship)
@@ -342,7 +354,7 @@ async def test_every_change_is_audited(ship):
     assert (before["bulk_limit"], after["bulk_limit"]) == (10_000, 9)
 
 
-async def test_a_discount_is_the_clients_own(ship):
+async def test_a_discount_is_the_clients_own(ship: Any) -> None:
     """Set, changed and taken away, audited; the catalogue is told to look again."""
     await create_client(ClientFacts(name="acme"), BY, ship)
     with pytest.raises(NotFound):
@@ -350,7 +362,7 @@ async def test_a_discount_is_the_clients_own(ship):
     with pytest.raises(InvalidInput):
         await give_discount("acme", Discount(310, Decimal(101)), BY, ship)
 
-    def product(tx):
+    def product(tx: Any) -> None:
         tx.execute(
             "INSERT INTO categories (id, name, slug, created_at, updated_at)"
             " VALUES (1, 'a', 'a', 0, 0)"

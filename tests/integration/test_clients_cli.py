@@ -58,7 +58,7 @@ def document(result: Result) -> Any:
     return msgspec.json.decode(result.stdout)
 
 
-def test_secrets_are_shown_once(starship):
+def test_secrets_are_shown_once(starship: Starship) -> None:
     """At creation and at a rotation, and by no other command."""
     made = document(starship("create", "acme", "--json"))
     assert made["api_key"].startswith("sk_test_")
@@ -72,7 +72,7 @@ def test_secrets_are_shown_once(starship):
         assert secret not in shown
 
 
-def test_the_answer_for_people_has_what_json_has(starship):
+def test_the_answer_for_people_has_what_json_has(starship: Starship) -> None:
     """Whoever reads the table can copy the same three values out of it."""
     text = starship("create", "acme", "--bulk-limit", "500").stdout
     (listed,) = document(starship("list", "--json"))
@@ -81,7 +81,7 @@ def test_the_answer_for_people_has_what_json_has(starship):
     assert "whsec_" in text
 
 
-def test_set_changes_what_is_named(starship):
+def test_set_changes_what_is_named(starship: Starship) -> None:
     """What is not named stays; `default` goes back to the deployment's limit."""
     starship("create", "acme", "--min-validity-days", "30")
     changed = document(
@@ -96,7 +96,7 @@ def test_set_changes_what_is_named(starship):
     assert changed["client"]["orders_per_minute"] is None
 
 
-def test_a_client_is_named_by_id_or_name(starship):
+def test_a_client_is_named_by_id_or_name(starship: Starship) -> None:
     """Both stand for the same client in every command."""
     made = document(starship("create", "acme", "--json"))
     for which in ("acme", str(made["client_id"])):
@@ -105,7 +105,7 @@ def test_a_client_is_named_by_id_or_name(starship):
     assert document(starship("allow-ip", "acme", "--anywhere", "--json"))["allowlist"] == []
 
 
-def test_a_further_key_and_revoking_the_first(starship):
+def test_a_further_key_and_revoking_the_first(starship: Starship) -> None:
     """Keys are exchanged without a gap: a new one first, then the old one is revoked."""
     first = document(starship("create", "acme", "--json"))
     second = document(starship("rotate", "acme", "--new-key", "--json"))
@@ -118,7 +118,7 @@ def test_a_further_key_and_revoking_the_first(starship):
     assert [bool(each["revoked_at"]) for each in listed["credentials"]] == [True, False]
 
 
-def test_a_discount_is_given_and_taken(starship, sql):
+def test_a_discount_is_given_and_taken(starship: Starship, sql: Any) -> None:
     """In percent, on one product, of this client alone."""
     starship("create", "acme")
     sql(
@@ -147,7 +147,7 @@ def test_a_discount_is_given_and_taken(starship, sql):
         ("create",),
     ],
 )
-def test_a_wrong_command_line_is_exit_2(starship, arguments):
+def test_a_wrong_command_line_is_exit_2(starship: Starship, arguments: Any) -> None:
     """Nothing is guessed and nothing is changed."""
     starship("create", "acme")
     before = starship("list", "--json").stdout
@@ -166,7 +166,7 @@ def test_a_wrong_command_line_is_exit_2(starship, arguments):
         (("revoke", "acme", "--credential", "99"), "credential"),
     ],
 )
-def test_what_cannot_be_done_is_exit_1(starship, arguments, told):
+def test_what_cannot_be_done_is_exit_1(starship: Starship, arguments: Any, told: Any) -> None:
     """With the reason, for whoever typed it."""
     starship("create", "acme")
     result = starship(*arguments)
@@ -174,13 +174,13 @@ def test_what_cannot_be_done_is_exit_1(starship, arguments, told):
     assert told in result.stderr
 
 
-def test_changes_need_a_name(starship):
+def test_changes_need_a_name(starship: Starship) -> None:
     """The audit wants to know whose hand it was."""
     assert starship("create", "acme", operator="").exit_code == 2
     assert document(starship("list", "--json")) == []
 
 
-def test_every_change_is_audited(starship, sql):
+def test_every_change_is_audited(starship: Starship, sql: Any) -> None:
     """One row a change, by the operator, under the command's request id."""
     starship("create", "acme")
     starship("rotate", "acme", "--reason", "yearly")

@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -16,7 +18,7 @@ CANARY = "CANARY-4111-1111"
 
 
 @pytest.fixture
-def log():
+def log() -> Iterator[Any]:
     """What is written, as a list of objects; everything is put back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -27,12 +29,12 @@ def log():
     structlog.reset_defaults()
 
 
-def fails(code):
+def fails(code: Any) -> None:
     secret = {"code": code}
     raise ValueError(f"the vendor said {secret}")
 
 
-def test_an_event_is_a_line_with_its_ids(log):
+def test_an_event_is_a_line_with_its_ids(log: Any) -> None:
     """Event, level, time and whatever was bound: nothing has to be parsed out of a sentence."""
     structlog.get_logger().bind(request_id="r-1").info("order.parked", order=7, sku="310/20.00/GBP")
     (line,) = log()
@@ -46,7 +48,7 @@ def test_an_event_is_a_line_with_its_ids(log):
     }
 
 
-def test_an_exception_is_its_class_and_places(log):
+def test_an_exception_is_its_class_and_places(log: Any) -> None:
     """Neither its text, nor a local, nor the cause's text: all may hold a code."""
     try:
         try:
@@ -67,14 +69,14 @@ def test_an_exception_is_its_class_and_places(log):
     assert CANARY not in json.dumps([ours, theirs])
 
 
-def test_a_secret_stays_one(log):
+def test_a_secret_stays_one(log: Any) -> None:
     """A Secret that ends up in an event is shown as one; so is a thing that has no JSON."""
     structlog.get_logger().info("x", code=Secret(CANARY), path=object)
     (line,) = log()
     assert line["code"] == "Secret(•••)"
 
 
-def test_libraries_may_only_warn(log):
+def test_libraries_may_only_warn(log: Any) -> None:
     """Drivers log statements and bodies when they are let; they are not, whatever our own level."""
     for name in ("sqlalchemy.engine", "asyncio", "redis", "httpx2", "vcr"):
         logging.getLogger(name).debug(CANARY)
@@ -85,10 +87,10 @@ def test_libraries_may_only_warn(log):
     ]
 
 
-async def test_a_lost_task_does_not_tell_its_exception(log):
+async def test_a_lost_task_does_not_tell_its_exception(log: Any) -> None:
     """asyncio logs the repr of a task that failed unseen, and with it the exception's text."""
 
-    async def lost():
+    async def lost() -> None:
         fails(CANARY)
 
     task = asyncio.create_task(lost())

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,13 @@ def signed(request: Request = REQUEST, *, secret: bytes = SECRET, at: int = NOW)
 
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
-def test_published_vectors_are_accepted(vector):
+def test_published_vectors_are_accepted(vector: Any) -> None:
     """What the documentation publishes is what the server accepts, byte for byte."""
     path, _, query = vector["target"].partition("?")
     body = vector["body"].encode()
     request = Request(vector["method"], path.encode(), query.encode(), body)
     signature = parse(vector["header"].encode())
+    assert signature is not None
     now = int(vector["timestamp"])
     assert verify(request, signature, [vector["signing_secret"].encode()], now=now) is None
 
@@ -53,7 +55,7 @@ def test_published_vectors_are_accepted(vector):
         (b"a%00=1&a=2", b"a=2&a%00=1"),
     ],
 )
-def test_query_is_decoded_sorted_by_bytes_and_encoded(query, expected):
+def test_query_is_decoded_sorted_by_bytes_and_encoded(query: Any, expected: Any) -> None:
     """SORTED_QUERY by its rule: + is a blank, empty values stay, upper-case escapes, bytes sort."""
     assert sorted_query(query) == expected
 
@@ -79,7 +81,7 @@ def test_query_is_decoded_sorted_by_bytes_and_encoded(query, expected):
         (b"t=1,v1=" + b"a" * 64 + b"," + b"x" * 1024, None),
     ],
 )
-def test_header_is_read_strictly(header, expected):
+def test_header_is_read_strictly(header: Any, expected: Any) -> None:
     """A header is either understood whole, or refused."""
     assert parse(header) == expected
 
@@ -94,12 +96,12 @@ def test_header_is_read_strictly(header, expected):
         REQUEST._replace(body=b""),
     ],
 )
-def test_every_part_is_signed(changed):
+def test_every_part_is_signed(changed: Any) -> None:
     """Nothing of a request can be changed under its signature."""
     assert verify(changed, signed(), [SECRET], now=NOW) == "signature does not match"
 
 
-def test_timestamp_is_signed():
+def test_timestamp_is_signed() -> None:
     """A signature cannot be given another time."""
     younger = signed()._replace(timestamp=str(NOW + 1))
     assert verify(REQUEST, younger, [SECRET], now=NOW) == "signature does not match"
@@ -114,24 +116,24 @@ def test_timestamp_is_signed():
         (NOW + 301, "signature is stale"),
     ],
 )
-def test_tolerance_is_300_seconds_either_way(at, expected):
+def test_tolerance_is_300_seconds_either_way(at: Any, expected: Any) -> None:
     """Clocks may differ by five minutes and not by a second more."""
     assert verify(REQUEST, signed(at=at), [SECRET], now=NOW) == expected
 
 
-def test_one_of_several_values_is_enough():
+def test_one_of_several_values_is_enough() -> None:
     """During a rotation a client may send both signatures, in any order."""
     right, wrong = signed(), signed(secret=OTHER)
     both = Signature(right.timestamp, wrong.values + right.values)
     assert verify(REQUEST, both, [SECRET], now=NOW) is None
 
 
-def test_older_secret_is_accepted_within_its_grace():
+def test_older_secret_is_accepted_within_its_grace() -> None:
     """Whoever holds two secrets accepts a signature by either."""
     assert verify(REQUEST, signed(secret=OTHER), [SECRET, OTHER], now=NOW) is None
     assert verify(REQUEST, signed(secret=OTHER), [SECRET], now=NOW) == "signature does not match"
 
 
-def test_no_secret_accepts_nothing():
+def test_no_secret_accepts_nothing() -> None:
     """A credential without a signing secret cannot be signed for."""
     assert verify(REQUEST, signed(), [], now=NOW) == "signature does not match"
