@@ -299,6 +299,13 @@ async def test_what_is_not_confirmed_is_offered_again(bench: Bench) -> None:
     assert bench.source.passed_over()[0] == 1
 
 
+async def test_a_pull_alone_leaves_nothing_behind(bench: Bench) -> None:
+    """As in a rehearsal: no confirmation, no file."""
+    bench.write("x.csv", HEAD + row("1") + "\n")
+    assert len(await bench.pull()) == 1
+    assert not (bench.home / "data").exists()
+
+
 async def test_a_confirmation_counts_while_the_pull_goes_on(bench: Bench) -> None:
     """A pump that is killed in the middle of a large file goes on from there."""
     bench.write("x.csv", HEAD + "".join(row(f"{n}") for n in range(2_000)))

@@ -48,6 +48,10 @@ class Memory:
             self.key = secrets.token_bytes(32)
             self._kept = _Remembered(self.key.hex())
 
+    def knows(self, path: Path) -> bool:
+        """Whether anything of the file was ever confirmed."""
+        return str(path) in self._kept.files
+
     def of(self, path: Path) -> Seen:
         return self._kept.files.get(str(path), Seen(Place()))
 

@@ -56,7 +56,8 @@ class CsvSource:
                     yield voucher
             except OSError as error:
                 self._complain(path, 0, f"cannot be read ({type(error).__name__})")
-            memory.keep(path, trail.advance())
+            if memory.knows(path):  # a pull alone, as in a rehearsal, leaves nothing behind
+                memory.keep(path, trail.advance())
 
     async def confirm(self, references: Sequence[str]) -> None:
         """Remember these lines as settled. A name that was not offered is no fault."""
