@@ -40,6 +40,7 @@ __all__ = [
     "Instance",
     "Plugins",
     "Survey",
+    "core_version",
     "find",
     "manager",
     "open_instance",
@@ -106,6 +107,11 @@ class Plugins:
             for wallet in wallets
             if isinstance(wallet, WalletRegistration) and wallet.migrations is not None
         ]
+
+
+def core_version() -> str:
+    """Of this release, as it is installed."""
+    return metadata.version("starship-core")
 
 
 def find(config: Config, entry_points: Iterable[EntryPoint] | None = None) -> Plugins:

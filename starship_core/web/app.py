@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Final
 
 import msgspec
@@ -14,6 +13,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from starship_core.metrics import Metrics
+from starship_core.plugins import core_version
 from starship_core.ship import Ship
 from starship_core.web import catalogue, docs, explain, orders, status, wallets
 from starship_core.web.errors import answer
@@ -48,13 +48,11 @@ def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
                 "ship": ship,
                 "metrics": metrics,
                 "readiness": status.Readiness(ship),
-                "version": version("starship-core"),
+                "version": core_version(),
             }
         ),
     )
-    app.state.openapi = msgspec.json.encode(
-        document(operations(app), version=version("starship-core"))
-    )
+    app.state.openapi = msgspec.json.encode(document(operations(app), version=app.state.version))
     return app
 
 

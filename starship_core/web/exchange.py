@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request
 
 from starship_core.access import Client
+from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.web.errors import JSON, Problem
 
@@ -195,6 +196,12 @@ def ship_of(request: AnyRequest) -> Ship:
     """The deployment this server runs."""
     ship: Ship = request.app.state.ship
     return ship
+
+
+def metrics_of(request: AnyRequest) -> Metrics:
+    """What this process counts."""
+    metrics: Metrics = request.app.state.metrics
+    return metrics
 
 
 def caller(request: AnyRequest) -> Client:

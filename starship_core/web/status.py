@@ -15,10 +15,10 @@ from starship_core import schema
 from starship_core.clock import micros
 from starship_core.database import PostgreSQL, SQLite, Tx
 from starship_core.errors import StarshipError
-from starship_core.metrics import CONTENT_TYPE, Metrics
+from starship_core.metrics import CONTENT_TYPE
 from starship_core.ship import Ship
 from starship_core.web.errors import JSON
-from starship_core.web.exchange import AnyRequest, Reply, json_reply, ship_of
+from starship_core.web.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
 from starship_core.web.openapi import Operation, documented
 
 _OLDEST: Final = "SELECT min(created_at) FROM outbox WHERE position IS NULL"
@@ -157,7 +157,7 @@ async def get_ready(request: AnyRequest) -> ASGIApp:
 
 @get("/metrics", opt={"about": "Prometheus' text, not JSON, and so not in the description"})
 async def get_metrics(request: AnyRequest) -> ASGIApp:
-    metrics: Metrics = request.app.state.metrics
+    metrics = metrics_of(request)
     metrics.pool_degraded.set(ship_of(request).pool.degraded)
     return Reply(metrics.exposition(), media_type=CONTENT_TYPE.encode())
 
