@@ -147,7 +147,7 @@ async def test_killed_anywhere_and_run_again_it_finishes(
         at += 1
         for after in (False, True):
             mortal = cast("Ship", SimpleNamespace(**vars(ship)))
-            mortal.database = Dying(ship.database, at, after=after)  # type: ignore[misc]
+            mortal.database = Dying(ship.database, at, after=after)  # type: ignore[misc,assignment]
             finished = True
             try:
                 await rotate(mortal, by=BY)

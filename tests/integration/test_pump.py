@@ -118,7 +118,7 @@ async def rows(ship: Ship, text: str, *parameters: Any) -> list[tuple[Any, ...]]
 
 
 async def states(ship: Ship) -> dict[str, str]:
-    return dict(await rows(ship, "SELECT origin, state FROM vouchers"))  # type: ignore[arg-type]
+    return dict(await rows(ship, "SELECT origin, state FROM vouchers"))
 
 
 async def on_sale(ship: Ship, sku: Sku = TEN) -> set[int]:

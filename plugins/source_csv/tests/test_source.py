@@ -66,7 +66,7 @@ class Bench:
             environment="test",
             now=lambda: self.now,
             log=lambda *what, **which: self.logged.append((what, which)),
-            database=Catalogue(),  # type: ignore[arg-type]
+            database=Catalogue(),
             data_dir=self.home / "data" / "csv",
             folder=self.home,
         )
@@ -141,7 +141,6 @@ async def test_files_come_in_order_of_name_and_others_not_at_all(bench: Bench) -
 async def test_one_file_can_be_the_whole_source(bench: Bench) -> None:
     """As for an import by hand."""
     bench.folder = bench.write("one.csv", HEAD + row("1"))
-    bench.write = None  # type: ignore[method-assign]
     bench.again()
     assert await bench.take() == ["one.csv:2"]
 
