@@ -181,11 +181,9 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 
 
 def header(headers: Headers, name: bytes) -> bytes | None:
-    """The first header of this name, in lower case as ASGI has them."""
-    for each, value in headers:
-        if each == name:
-            return value
-    return None
+    """The header of this name, in lower case; one that is repeated fits nothing."""
+    found = [value for each, value in headers if each == name]
+    return b"\n".join(found) if found else None
 
 
 def require_json(headers: Headers) -> None:

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from starship_core.clock import Clock, micros
+from starship_core.errors import NotFound
 from starship_core.flows.explain_order import order_timeline
 from starship_core.flows.place_order import Replayed, place_order
 from starship_core.flows.read_order import (
@@ -93,6 +94,8 @@ async def get_order(request: AnyRequest) -> ASGIApp:
 async def get_order_by_reference(request: AnyRequest) -> ASGIApp:
     """One order by the client's own reference."""
     ref = request.path_params["ref"]
+    if not (ref.isascii() and ref.isprintable()):  # PostgreSQL takes no NUL
+        raise NotFound("order", ref)
     return await _read(request, await id_by_reference(ref, caller(request), ship_of(request)))
 
 

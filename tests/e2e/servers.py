@@ -222,6 +222,7 @@ class Shop:
             wallets=wallets,
         )
         self.callers.append(caller)
+        await self.seen()
         return caller
 
     async def credit(self, wallet_id: int, amount: Money, reference: str) -> None:
