@@ -128,7 +128,7 @@ async def test_denominations_are_strings_or_numbers(acme: Caller) -> None:
         ]
     ):
         body: dict[str, Any] = {"product_id": product, "denomination": denomination}
-order = await acme.order(f"key-{number:05}", **body)
+        order = await acme.order(f"key-{number:05}", **body)
         assert (order["denomination"], order["amount"]) == (told, amount)
 
 
