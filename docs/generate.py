@@ -21,6 +21,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from source import ROOT, Class, Field, Function, module
 
+from starship_core import Secret
+
 CORE = "starship_core"
 
 
@@ -129,6 +131,8 @@ _WORDS = {
     Decimal: "decimal string",
     datetime: "time",
     Path: "path",
+    float: "number",
+    Secret: "secret",
 }
 
 
@@ -189,4 +193,4 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+    return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"

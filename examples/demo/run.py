@@ -7,6 +7,7 @@ with EXIT=1 in the environment, it ends by itself. Exit status 1: something clai
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from telling import Teller, Untrue
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the server, too
     teller = Teller()
     began = perf_counter()
     # under the system's folder for such things: a socket's path must be short

@@ -8,6 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx2
+
 from tests.docs.demo_shop import Shop
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +65,20 @@ def test_make_has_the_commands() -> None:
     assert {"demo", "test", "docs"} <= named
     for target in named:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_api_page_names_every_route_and_parameter(shop: Shop) -> None:
+    """What the server describes of itself is on the page for clients."""
+    described = httpx2.get(f"{shop.url}/openapi.json").json()["paths"]
+    page = (ROOT / "docs" / "client-api.md").read_text(encoding="utf-8")
+    routes = {re.sub(r"\{\w+_id\}", "{id}", path.removeprefix("/api/v1")) for path in described}
+    assert len(routes) >= 20
+    assert sorted(route for route in routes if route not in page) == []
+    names = {
+        parameter["name"]
+        for operations in described.values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] != "path"
+    }
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
