@@ -26,6 +26,7 @@ from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
 from starship_core.web.exchange import App
+from starship_core.web.protocol import BoundedHead
 
 DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take after the order to stop."""
@@ -134,7 +135,7 @@ def uvicorn_config(app: App) -> uvicorn.Config:
     """How a server process speaks HTTP."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHead,
         ws="none",
         lifespan="off",
         log_config=None,

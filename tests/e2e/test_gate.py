@@ -486,6 +486,29 @@ async def test_odd_headers_are_4xx(acme: Any) -> None:
         assert re.match(rb"HTTP/1.1 4\d\d ", answer), (header, answer)
 
 
+@pytest.mark.parametrize("begun", ["GET /", "GET / HTTP/1.1\r\nX: ", "GET / HTTP/1.1\r\n"])
+async def test_an_endless_head_is_cut_off(acme: Any, begun: str) -> None:
+    """Before a key is shown nobody may fill the memory: one long line, or many short ones."""
+    host, port = acme.http.base_url.host, acme.http.base_url.port
+    reader, writer = await asyncio.open_connection(host, port)
+    more = b"X-Y: z\r\n" * 1024 if begun.endswith("\n") else b"x" * 8192
+    writer.write(begun.encode())
+    async with asyncio.timeout(10):
+        for _ in range(8):  # 64 KiB and a little
+            writer.write(more)
+            await writer.drain()
+        answer = await reader.read()
+    writer.close()
+    assert re.match(rb"HTTP/1.1 4\d\d ", answer)
+
+
+async def test_a_long_head_is_fine(acme: Any) -> None:
+    """A head below the limit passes, also when its body comes along in the same packet."""
+    headers = {f"X-Cookie-{n}": "c" * 1000 for n in range(50)}
+    answer = await acme("POST", "/api/v1/signature/explain", body=b"x" * 200_000, headers=headers)
+    assert answer.status_code == 200
+
+
 async def test_a_websocket_is_not_opened(acme: Any) -> None:
     """There is nothing to upgrade to."""
     upgrade = (
