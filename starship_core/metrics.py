@@ -64,7 +64,7 @@ class Metrics:
         self._timed[route].observe(seconds)
 
     def order(self, outcome: str) -> None:
-        """`delivered`, `pending`, `replayed`, or the code of a refusal."""
+        """`delivered`, `pending` or `replayed`; refusals are requests with their status."""
         self._orders.labels(outcome).inc()
 
     def refused(self, reason: str) -> None:

@@ -26,7 +26,15 @@ from starship_core.flows.read_order import (
 from starship_core.new_order import NewOrder
 from starship_core.web.amounts import read_amount
 from starship_core.web.errors import decode, idempotency_key, invalid, require_json
-from starship_core.web.exchange import AnyRequest, body_of, caller, json_reply, request_id, ship_of
+from starship_core.web.exchange import (
+    AnyRequest,
+    body_of,
+    caller,
+    json_reply,
+    metrics_of,
+    request_id,
+    ship_of,
+)
 from starship_core.web.order_answer import just_placed, summary, whole_order
 from starship_core.web.order_description import (
     LIST,
@@ -58,8 +66,10 @@ async def create_order(request: AnyRequest) -> ASGIApp:
     placed = await place_order(new, client, ship)
     if isinstance(placed, Replayed):
         ship.limits.refund(client, "orders")
+        metrics_of(request).order("replayed")
         view = await read_order(placed.order_id, Asker(client, new.request_id), ship)
         return json_reply(_whole(view), {"Idempotency-Replayed": "true"})
+    metrics_of(request).order("delivered" if placed.units else "pending")
     return json_reply(just_placed(placed.order, placed.units))
 
 
