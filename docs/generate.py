@@ -7,6 +7,7 @@ test refuses pages that are behind the code.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -19,7 +20,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from source import ROOT, Class, Field, Function, module
+from source import ROOT, Class, Field, Function, calls, module
 
 from starship_core import Secret
 
@@ -167,6 +168,17 @@ def error_codes() -> str:
         for code, kind in catalogue.items()
     )
     return table(("HTTP", "code", "name", "when", "does a retry help?"), rows)
+
+
+def metrics() -> str:
+    """What Prometheus is told, as `metrics.py` declares it."""
+    rows = []
+    for kind, call in calls(f"{CORE}/metrics.py", "Counter", "Gauge", "Histogram"):
+        name, about, *labels = [ast.literal_eval(argument) for argument in call.args[:3]]
+        told = ", ".join(f"`{label}`" for label in labels[0]) if labels else ""
+        full = f"{name}_total" if kind == "Counter" else name
+        rows.append((f"`{full}`", kind.lower(), told, about))
+    return table(("metric", "kind", "labels", "what it is"), rows)
 
 
 def checks() -> str:

@@ -43,6 +43,13 @@ def module(path: str) -> tuple[list[Class], list[Function]]:
     return [c for c in classes if not c.name.startswith("_")], list(_functions(tree))
 
 
+def calls(path: str, *names: str) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of one of these names in a file, in its order."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            yield node.func.id, node
+
+
 def _class(node: ast.ClassDef) -> Class:
     return Class(
         node.name,
