@@ -68,7 +68,7 @@ def test_check_tells_every_problem(file: Path) -> None:
     """Exit 2; the same problems on stderr and in the document."""
     file.write_text(
         '[plugins]\nenabled = ["wallet-ledger", "fx-fixd"]\n[wallet]\nuse = "ledger"\nfloor = 1\n'
-        '[vendors.v]\nuse = "bamboo"\n'
+        '[vendors.v]\nuse = "acme"\n'
     )
 
     result = starship("check", "--config", str(file), "--json")
@@ -76,7 +76,7 @@ def test_check_tells_every_problem(file: Path) -> None:
     problems = [
         (
             f"{file}: [plugins] enabled: fx-fixd is not installed; "
-            "installed are: fx-fixed, source-csv, wallet-ledger"
+            "installed are: bamboo, fx-fixed, source-csv, wallet-ledger"
         )
     ]
     assert result.exit_code == 2
@@ -95,7 +95,7 @@ def test_check_tells_every_problem(file: Path) -> None:
         ),
         f"Error: {file}: [fx] rates: is missing",
         (
-            f"Error: {file}: [vendors.v] use: no enabled plugin registers a vendor bamboo; "
+            f"Error: {file}: [vendors.v] use: no enabled plugin registers a vendor acme; "
             "there are none"
         ),
     ]
@@ -119,8 +119,9 @@ def test_plugins_are_listed_with_what_can_be_written(file: Path) -> None:
     """Enabled ones with their fields and facts; the others by version alone, not imported."""
     found = {one["name"]: one for one in answer("plugins", "--config", str(file))["plugins"]}
 
-    assert sorted(found) == ["fx-fixed", "source-csv", "wallet-ledger"]
+    assert sorted(found) == ["bamboo", "fx-fixed", "source-csv", "wallet-ledger"]
     assert {name: one["enabled"] for name, one in found.items()} == {
+        "bamboo": False,
         "fx-fixed": True,
         "source-csv": False,
         "wallet-ledger": True,
@@ -167,15 +168,15 @@ def test_plugins_can_be_listed_without_a_configuration(tmp_path: Path) -> None:
 
 def test_plugins_that_cannot_be_used_are_listed_and_refused(file: Path) -> None:
     """The list is still shown, and the exit code says that something is wrong."""
-    result = starship("plugins", "bamboo", "--config", str(file), "--json")
+    result = starship("plugins", "acme", "--config", str(file), "--json")
 
     document = json.loads(result.stdout)
     assert result.exit_code == 2
     assert document["plugins"] == []
     assert document["problems"] == [
         (
-            "enabled or named here: bamboo is not installed; "
-            "installed are: fx-fixed, source-csv, wallet-ledger"
+            "enabled or named here: acme is not installed; "
+            "installed are: bamboo, fx-fixed, source-csv, wallet-ledger"
         )
     ]
     assert result.stderr == f"Error: {document['problems'][0]}\n"

@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONFIG: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 CONTRACTS: list[dict[str, Any]] = CONFIG["importlinter"]["contracts"]
-PLUGINS = sorted(file.parent for file in ROOT.glob("plugins/*/src/*/__init__.py"))
+PLUGINS = sorted(
+    file.parent
+    for top in ("adapters", "plugins")
+    for file in ROOT.glob(f"{top}/*/src/*/__init__.py")
+)
 
 PLANTS = {
     "Verbs stand on parts": ("snapshot.py", "starship_core.flows.place_order"),
