@@ -69,6 +69,16 @@ class RecallingSource(InventorySource, Protocol):
         ...
 
 
+class ReportingSource(InventorySource, Protocol):
+    """A source that tells what the last pull did not hand over."""
+
+    def passed_over(self) -> tuple[int, int, Sequence[str]]:
+        """How many units are confirmed already and were not offered again; how many cannot be
+        read; and a sentence on each of these (the first thousand), with its place, without a code.
+        """
+        ...
+
+
 class VendorFulfiller(Protocol):
     """A vendor that can be asked for vouchers once a fallback is approved."""
 

@@ -379,7 +379,8 @@ Index("ix_audit_subject", audit.c.subject, audit.c.id)
 counters = Table(
     "counters", metadata, _text("name"), _int("value", 0), PrimaryKeyConstraint("name")
 )
-"""`voucher`: ids are drawn before encryption, which binds to them.
+"""`voucher`: ids of vouchers and of quarantined ones, drawn before encryption binds to them.
+`lease:…`: who does something that only one may do at a time.
 
 `catalogue`: bumped by every change.
 """

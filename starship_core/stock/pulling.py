@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -25,16 +25,6 @@ PORT_SECONDS: Final = 60.0
 GATHER_SECONDS: Final = 5.0
 """A slow source's units are stored this often, without waiting for a full chunk."""
 _log = structlog.get_logger("starship.pump")
-
-
-class Reporting(Protocol):
-    """An ability of sources: to tell what the last pull did not hand over."""
-
-    def passed_over(self) -> tuple[int, int, Sequence[str]]:
-        """How many units are confirmed already and were not offered again; how many cannot be
-        read; and a sentence on each of these (the first thousand), with its place, without a code.
-        """
-        ...
 
 
 class Fault(Exception):
@@ -79,7 +69,7 @@ async def recalled(instance: str, source: InventorySource) -> list[str]:
 
 
 def passed_over(instance: str, source: InventorySource) -> tuple[int, int, list[str]]:
-    """What a `Reporting` source says of its last pull; nothing when it has no such ability."""
+    """What a `ReportingSource` says of its last pull; nothing when it has no such ability."""
     ask = getattr(source, "passed_over", None)
     if ask is None:
         return 0, 0, []
