@@ -77,7 +77,7 @@ def _unlike(  # noqa: PLR0913, PLR0917  # a row of `_ROWS`
             f"{Money(entry.minor, entry.currency)} on {entry.account}"
         )
     if order_id is not None and kind == "CREDIT" and entry.of != debit_key(order_id):
-        return f"it refunds order {order_id}; the wallet backend gave back {entry.of}"
+        return f"it refunds order {order_id}; the wallet backend gave back {entry.of or 'nothing'}"
     return None
 
 
