@@ -1,4 +1,4 @@
-"""The invariants that show in the rows (architecture, section 1), each as the query that finds its
+"""The invariants that show in the rows (docs/invariants.md), each as the query that finds its
 violations.
 
 A test plants a violation of each; a check that is added here without one fails it.
