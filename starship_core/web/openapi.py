@@ -15,15 +15,16 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from starship_core.web.codes import CATALOGUE
+from starship_core.web.paging import LAST_PAGE
 
 JsonObject = dict[str, Any]
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ALWAYS: Final = (
-    "E_UNAUTHORIZED_ACCESS", "PAYLOAD_TOO_LARGE", "TOO_MANY_REQUESTS", "INTERNAL_ERROR",
-    "UNAVAILABLE",
+    "E_UNAUTHORIZED_ACCESS", "PAYLOAD_TOO_LARGE", "TOO_MANY_REQUESTS", "HEADERS_TOO_LARGE",
+    "INTERNAL_ERROR", "UNAVAILABLE",
 )  # fmt: skip
 _WITH_BODY: Final = ("SYNTAX_ERROR", "E_VALIDATION_FAILURE", "UNSUPPORTED_MEDIA_TYPE")
-ID: Final[JsonObject] = {"type": "integer", "minimum": 1}
+ID: Final[JsonObject] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 TEXT: Final[JsonObject] = {"type": "string"}
 FLAG: Final[JsonObject] = {"type": "boolean"}
 
@@ -46,7 +47,7 @@ class Parameter(NamedTuple):
     required: bool = False
 
 
-PAGE: Final = Parameter("page", "Which page, from 1.", {**ID, "default": 1})
+PAGE: Final = Parameter("page", "Which page, from 1.", {**ID, "maximum": LAST_PAGE, "default": 1})
 
 
 def paged(default: int = 50, largest: int = 10_000) -> tuple[Parameter, ...]:
@@ -56,9 +57,11 @@ def paged(default: int = 50, largest: int = 10_000) -> tuple[Parameter, ...]:
 
 def sortable(*fields: str) -> Parameter:
     """`sort`, a JSON text."""
-    about = f'`{{"field":"{fields[0]}","direction":"DESC"}}`; field: {", ".join(fields)}.'
-    example = f'{{"field":"{fields[0]}","direction":"DESC"}}'
-    return Parameter("sort", about, {"type": "string", "examples": [example]})
+    texts = [
+        f'{{"field":"{field}","direction":"{way}"}}' for field in fields for way in ("ASC", "DESC")
+    ]
+    about = f"`{texts[1]}`; field: {', '.join(fields)}."
+    return Parameter("sort", about, {"type": "string", "enum": texts})
 
 
 class Operation(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from starship_core.web.errors import invalid
 T = TypeVar("T")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
 _LARGEST: Final = 2**63 - 1
-_LAST_PAGE: Final = 1_000_000_000
+LAST_PAGE: Final = 1_000_000_000
 
 
 def path_id(text: str, what: str) -> int:
@@ -102,7 +102,7 @@ class Page(NamedTuple):
 def read_page(query: Mapping[str, str], *, default: int = 50, largest: int = 10_000) -> Page:
     """`page` from 1, and `limit` (or its other name `per_page`)."""
     limit = whole(query, "limit", largest=largest) or whole(query, "per_page", largest=largest)
-    return Page(whole(query, "page", largest=_LAST_PAGE) or 1, limit or default)
+    return Page(whole(query, "page", largest=LAST_PAGE) or 1, limit or default)
 
 
 class Sort(Struct, frozen=True, forbid_unknown_fields=True):
