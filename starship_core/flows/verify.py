@@ -46,7 +46,7 @@ SELECT id, charged, amount_currency, price FROM orders WHERE id > $1 ORDER BY id
 
 async def verify(ship: Ship) -> list[Violation]:
     """All violations found, at most 100 a check; empty when every invariant holds."""
-    return await ship.database.run(_verify, ship.wallet, ship.vault.reveal)
+    return await ship.database.read(_verify, ship.wallet, ship.vault.reveal)
 
 
 def _verify(tx: Tx, wallet: WalletBackend, reveal: OpenCode) -> list[Violation]:
