@@ -78,7 +78,7 @@ $(READY): requirements/dev.txt $(PROJECTS)
 	    "$$python" -m venv --clear .venv; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check "$$(grep '^uv==' requirements/dev.txt)"
 	@echo "installing the pinned versions"
-	@$(BIN)/uv pip install -q --python $(BIN)/python -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation \
 	    $(patsubst %pyproject.toml,-e ./%,$(PROJECTS))
 	@touch $@

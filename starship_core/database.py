@@ -143,6 +143,7 @@ class PostgreSQL:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=BUSY_SECONDS,
+            pool_use_lifo=True,  # at rest the same connection again: its statements are prepared
             hide_parameters=True,  # an error must not carry what was written
             connect_args={
                 "server_settings": _SESSION,
