@@ -13,6 +13,7 @@ from starship_fx_fixed import PRECISION, FixedConfig, FixedRates
 from starship_core import PLUGIN_API, FxTable, NotFound, Toolbox
 from starship_core.fx import checked
 from starship_core.testing.clock import START, ManualClock
+from starship_core.testing.plugs import NoDatabase
 
 CODES = ("USD", "EUR", "GBP", "JPY", "KWD")
 
@@ -20,7 +21,8 @@ CODES = ("USD", "EUR", "GBP", "JPY", "KWD")
 def read(section: str) -> FixedConfig:
     """As the core does: from TOML into the registration's own type."""
     (registration,) = starship_fx_fixed.register_fx_providers()
-    return msgspec.convert(tomllib.loads(section), registration.config)
+    config: FixedConfig = msgspec.convert(tomllib.loads(section), registration.config)
+    return config
 
 
 async def test_seen_from_the_base_rates_are_as_written(clock: ManualClock) -> None:
@@ -115,7 +117,7 @@ async def test_what_the_hook_hands_over(clock: ManualClock) -> None:
         environment="test",
         now=clock,
         log=print,
-        database=None,
+        database=NoDatabase(),
         data_dir=Path(),
     )
     async with registration.open(read('rates = {EUR = "0.92"}'), toolbox) as fixed:

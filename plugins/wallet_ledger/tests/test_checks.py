@@ -1,6 +1,13 @@
-import pytest
+from collections.abc import Callable
 
-from starship_core.database import Tx
+import pytest
+from starship_wallet_ledger.ledger import Ledger
+
+from starship_core import Entry
+from starship_core.database import Database, Tx
+from starship_core.testing.clock import ManualClock
+
+Make = Callable[..., Entry]
 
 
 class UndoneError(Exception):
@@ -84,7 +91,9 @@ I3 ledger_transactions order:1: 3.01 GBP given back of 3.00 GBP""",
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-async def test_what_is_planted_is_found(database, ledger, entry, plant) -> None:
+async def test_what_is_planted_is_found(
+    database: Database, ledger: Ledger, entry: Make, plant: str
+) -> None:
     """Each kind of damage is named with its invariant and its row, and nothing else is."""
     statement, expected = PLANTS[plant]
     await database.run(
@@ -98,9 +107,9 @@ async def test_what_is_planted_is_found(database, ledger, entry, plant) -> None:
         ],
     )
     assert await database.read(ledger.violations) == []
-    found = []
+    found: list[str] = []
 
-    def damage(tx) -> None:
+    def damage(tx: Tx) -> None:
         disarm(tx)
         tx.execute(statement)
         found.extend(ledger.violations(tx))
@@ -111,12 +120,14 @@ async def test_what_is_planted_is_found(database, ledger, entry, plant) -> None:
     assert found == expected.splitlines()
 
 
-async def test_a_thousand_broken_rows_are_one_problem(database, ledger, entry) -> None:
+async def test_a_thousand_broken_rows_are_one_problem(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """The list ends where it stops helping."""
     await database.run(ledger.post, [entry("credit", f"topup:{i}", 1) for i in range(300)])
-    found = []
+    found: list[str] = []
 
-    def damage(tx) -> None:
+    def damage(tx: Tx) -> None:
         disarm(tx)
         tx.execute("UPDATE ledger_postings SET minor = 2 WHERE account = 'wallet:1'")
         found.extend(ledger.violations(tx))
@@ -128,7 +139,7 @@ async def test_a_thousand_broken_rows_are_one_problem(database, ledger, entry) -
 
 
 async def test_entries_and_balances_are_told_as_they_were_posted(
-    database, ledger, entry, clock
+    database: Database, ledger: Ledger, entry: Make, clock: ManualClock
 ) -> None:
     """By key and by account, on a read-only snapshot; what there is none of is left out."""
     posted = [

@@ -1,6 +1,6 @@
 """Random batches against a model of a few lines that keeps everything in dictionaries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ from starship_wallet_ledger.ledger import Ledger
 from starship_core import Entry, InsufficientFunds, StarshipError, WrongState
 from starship_core.database import SQLite, Tx
 from starship_core.testing.clock import START
+from starship_core.testing.plugs import NoDatabase
+
+Sandbox = Callable[[Callable[[Tx], None]], None]
 
 FLOORS = {"wallet:1": -40, "wallet:2": -100}
 KINDS = ("credit", "debit", "refund", "reversal")
@@ -83,7 +86,7 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def sandbox(database: SQLite) -> Iterator[Callable[[Callable[[Tx], None]], None]]:
+def sandbox(database: SQLite) -> Sandbox:
     """Runs something in a transaction that is rolled back."""
 
     def run(work: Callable[[Tx], None]) -> None:
@@ -102,14 +105,14 @@ def sandbox(database: SQLite) -> Iterator[Callable[[Callable[[Tx], None]], None]
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_the_ledger_is_its_model(sandbox, batches) -> None:
+def test_the_ledger_is_its_model(sandbox: Sandbox, batches: list[list[Entry]]) -> None:
     """Same answers, refusals and balances; a refusal leaves nothing, the checks find nothing."""
-    ledger = Ledger(None)
+    ledger = Ledger(NoDatabase())
     model = Model()
 
-    def attempt(post: Callable[[], Any]) -> Any:
+    def attempt(post: Callable[..., Sequence[int]], *given: Any) -> list[int] | type[StarshipError]:
         try:
-            return list(post())
+            return list(post(*given))
         except StarshipError as error:
             event(type(error).__name__)
             return type(error)
@@ -118,9 +121,9 @@ def test_the_ledger_is_its_model(sandbox, batches) -> None:
         for name, floor in FLOORS.items():
             ledger.open_account(tx, name, "GBP", floor=floor)
         for batch in batches:
-            expected = attempt(lambda batch=batch: model.post(batch))
+            expected = attempt(model.post, batch)
             with tx.connection.begin_nested() as savepoint:
-                found = attempt(lambda batch=batch: ledger.post(tx, batch))
+                found = attempt(ledger.post, tx, batch)
                 if isinstance(found, type):
                     savepoint.rollback()
             if isinstance(expected, type):

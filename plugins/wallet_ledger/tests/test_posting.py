@@ -1,18 +1,25 @@
 import asyncio
+from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 from starship_wallet_ledger.ledger import Ledger
 
-from starship_core import Balance, InsufficientFunds, NotFound, WrongState
+from starship_core import Balance, Entry, InsufficientFunds, NotFound, WrongState
+from starship_core.database import Database, Tx
+from starship_core.testing.plugs import NoDatabase
+
+Make = Callable[..., Entry]
 
 
 class Counting:
     """A transaction that keeps the statements run in it."""
 
-    def __init__(self, tx: Any) -> None:
-        self.tx, self.dialect, self.statements = tx, tx.dialect, []
+    def __init__(self, tx: Tx) -> None:
+        self.tx, self.dialect = tx, tx.dialect
+        self.statements: list[str] = []
 
     def execute(self, statement: str, *parameters: Any) -> Any:
         self.statements.append(statement)
@@ -23,7 +30,9 @@ async def crowd(*works: Any) -> list[Any]:
     return await asyncio.gather(*works, return_exceptions=True)
 
 
-async def test_each_entry_is_answered_with_the_balance_after_it(database, ledger, entry) -> None:
+async def test_each_entry_is_answered_with_the_balance_after_it(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """Running balances per account, in entry order, over several accounts."""
     batch = [
         entry("credit", "topup:1", 1000),
@@ -40,7 +49,9 @@ async def test_each_entry_is_answered_with_the_balance_after_it(database, ledger
     assert await database.read(ledger.violations) == []
 
 
-async def test_the_other_half_goes_to_sales_or_funding(database, ledger, entry) -> None:
+async def test_the_other_half_goes_to_sales_or_funding(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """Orders are paid to sales, money from outside comes out of funding; nothing else has a row."""
     batch = [entry("credit", "topup:1", 1000), entry("debit", "order:1", -300)]
     await database.run(ledger.post, batch)
@@ -60,12 +71,12 @@ async def test_the_other_half_goes_to_sales_or_funding(database, ledger, entry) 
 
 
 async def test_a_batch_of_debits_is_three_statements_whatever_its_size(
-    database, ledger, entry
+    database: Database, ledger: Ledger, entry: Make
 ) -> None:
     """The path that every order takes; one more statement when something is given back."""
     await database.run(ledger.post, [entry("credit", "topup:1", 6400)])
 
-    def counted(tx, entries) -> int:
+    def counted(tx: Tx, entries: list[Entry]) -> int:
         counting = Counting(tx)
         ledger.post(counting, entries)
         return len(counting.statements)
@@ -77,7 +88,9 @@ async def test_a_batch_of_debits_is_three_statements_whatever_its_size(
     assert await database.run(counted, refunds) == 4
 
 
-async def test_a_key_posted_before_moves_nothing(database, ledger, entry) -> None:
+async def test_a_key_posted_before_moves_nothing(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """Answered with the balance as it stands now, beside entries that do move."""
     await database.run(ledger.post, [entry("credit", "topup:1", 1000)])
     first = await database.run(ledger.post, [entry("debit", "order:1", -300)])
@@ -103,7 +116,9 @@ async def test_a_key_posted_before_moves_nothing(database, ledger, entry) -> Non
     ],
 )
 @pytest.mark.parametrize("together", [False, True])
-async def test_a_key_stands_for_one_entry(database, ledger, entry, other, together) -> None:
+async def test_a_key_stands_for_one_entry(
+    database: Database, ledger: Ledger, entry: Make, other: dict[str, Any], *, together: bool
+) -> None:
     """Another amount, account, currency or kind under a known key is refused, also in one batch."""
     start = [
         entry("credit", "topup:1", 1000),
@@ -118,7 +133,9 @@ async def test_a_key_stands_for_one_entry(database, ledger, entry, other, togeth
     assert (await ledger.balance("wallet:1")).minor == (0 if together else 400)
 
 
-async def test_a_debit_never_passes_the_floor(database, ledger, entry) -> None:
+async def test_a_debit_never_passes_the_floor(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """To the minor unit; what is refused leaves nothing, not even its neighbours."""
     post = database.run
     await post(ledger.post, [entry("credit", "topup:1", 1000)])
@@ -136,7 +153,7 @@ async def test_a_debit_never_passes_the_floor(database, ledger, entry) -> None:
 
 
 async def test_a_debit_is_not_paid_by_a_later_credit_of_the_same_batch(
-    database, ledger, entry
+    database: Database, ledger: Ledger, entry: Make
 ) -> None:
     """The floor holds after each entry, not only after the batch."""
     batch = [entry("debit", "order:1", -100), entry("credit", "topup:1", 100)]
@@ -145,7 +162,9 @@ async def test_a_debit_is_not_paid_by_a_later_credit_of_the_same_batch(
     assert list(await database.run(ledger.post, batch[::-1])) == [100, 0]
 
 
-async def test_reversing_spent_money_is_refused(database, ledger, entry) -> None:
+async def test_reversing_spent_money_is_refused(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """A reversal takes, so the floor holds for it."""
     batch = [entry("credit", "topup:1", 100), entry("debit", "order:1", -60)]
     await database.run(ledger.post, batch)
@@ -164,7 +183,7 @@ async def test_reversing_spent_money_is_refused(database, ledger, entry) -> None
     ],
 )
 async def test_only_what_was_taken_can_be_given_back(  # noqa: PLR0917  # three fixtures
-    database, ledger, entry, kind, of, account
+    database: Database, ledger: Ledger, entry: Make, kind: str, of: str, account: str
 ) -> None:
     """An unknown key, an entry of another kind and another account's entry are all refused."""
     start = [
@@ -178,7 +197,7 @@ async def test_only_what_was_taken_can_be_given_back(  # noqa: PLR0917  # three 
         await database.run(ledger.post, [entry(kind, "back", minor, of=of, account=account)])
 
 
-async def test_refunds_end_at_their_debit(database, ledger, entry) -> None:
+async def test_refunds_end_at_their_debit(database: Database, ledger: Ledger, entry: Make) -> None:
     """Share by share up to the debit and not a penny further, in one batch or in several."""
     start = [entry("credit", "topup:1", 1000), entry("debit", "order:1", -300)]
     await database.run(ledger.post, start)
@@ -192,7 +211,9 @@ async def test_refunds_end_at_their_debit(database, ledger, entry) -> None:
     assert list(await database.run(ledger.post, parts[:3])) == [1000, 1000, 1000]
 
 
-async def test_an_unknown_account_and_another_currency_are_refused(database, ledger, entry) -> None:
+async def test_an_unknown_account_and_another_currency_are_refused(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """Neither makes an account, and neither converts."""
     with pytest.raises(NotFound, match="there is no account wallet:9"):
         await database.run(ledger.post, [entry("credit", "topup:1", 1, account="wallet:9")])
@@ -214,13 +235,17 @@ async def test_an_unknown_account_and_another_currency_are_refused(database, led
         ("credit", 10**16 + 1, None),
     ],
 )
-def test_an_entry_without_sense_is_a_fault_of_the_program(entry, kind, minor, of) -> None:
+def test_an_entry_without_sense_is_a_fault_of_the_program(
+    entry: Make, kind: str, minor: int, of: str | None
+) -> None:
     """Refused before any statement is run."""
+    untouched = Mock(spec=Tx)
     with pytest.raises(ValueError, match="key:1"):
-        Ledger(None).post(None, [entry(kind, "key:1", minor, of=of)])
+        Ledger(NoDatabase()).post(untouched, [entry(kind, "key:1", minor, of=of)])
+    assert untouched.mock_calls == []
 
 
-async def test_nothing_and_zero_are_fine(database, ledger, entry) -> None:
+async def test_nothing_and_zero_are_fine(database: Database, ledger: Ledger, entry: Make) -> None:
     """No entries, no statements; a debit of nothing (a full discount) is posted like any other."""
     assert list(await database.run(ledger.post, [])) == []
     free = [entry("debit", "order:1", 0), entry("refund", "refund:1", 0, of="order:1")]
@@ -228,11 +253,13 @@ async def test_nothing_and_zero_are_fine(database, ledger, entry) -> None:
     assert await database.read(ledger.violations) == []
 
 
-async def test_locking_tells_balances_and_leaves_strangers_out(database, ledger, entry) -> None:
+async def test_locking_tells_balances_and_leaves_strangers_out(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """One statement, each existing account once, by name."""
     await database.run(ledger.post, [entry("credit", "topup:1", 1000)])
 
-    def locked(tx) -> tuple[Any, int]:
+    def locked(tx: Tx) -> tuple[Any, int]:
         counting = Counting(tx)
         return ledger.lock(counting, ["wallet:2", "wallet:9", "wallet:1"]), len(counting.statements)
 
@@ -245,11 +272,13 @@ async def test_locking_tells_balances_and_leaves_strangers_out(database, ledger,
     assert balances["wallet:2"].spendable == 500
 
 
-async def test_opening_again_sets_the_floor(database, ledger, entry) -> None:
+async def test_opening_again_sets_the_floor(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """A limit can be lowered only to what is owed; currency and counterpart names are fixed."""
     await database.run(ledger.post, [entry("debit", "order:1", -300, account="wallet:2")])
 
-    async def open_account(account, currency, floor) -> None:
+    async def open_account(account: str, currency: str, floor: int) -> None:
         await database.run(lambda tx: ledger.open_account(tx, account, currency, floor=floor))
 
     await open_account("wallet:2", "GBP", -300)
@@ -266,7 +295,7 @@ async def test_opening_again_sets_the_floor(database, ledger, entry) -> None:
 
 
 async def test_fifty_refunds_of_one_debit_at_once_give_it_back_once(
-    database, ledger, entry
+    database: Database, ledger: Ledger, entry: Make
 ) -> None:
     """Without a lock taken first, under fifty different keys."""
     start = [entry("credit", "topup:1", 1000), entry("debit", "order:1", -300)]
@@ -282,7 +311,9 @@ async def test_fifty_refunds_of_one_debit_at_once_give_it_back_once(
     assert await database.read(ledger.violations) == []
 
 
-async def test_fifty_times_the_same_key_at_once_moves_once(database, ledger, entry) -> None:
+async def test_fifty_times_the_same_key_at_once_moves_once(
+    database: Database, ledger: Ledger, entry: Make
+) -> None:
     """Whoever comes second waits, and then sees it."""
     done = await crowd(
         *(database.run(ledger.post, [entry("credit", "topup:1", 700)]) for _ in range(50))
@@ -291,11 +322,13 @@ async def test_fifty_times_the_same_key_at_once_moves_once(database, ledger, ent
 
 
 @pytest.mark.parametrize("locks", [False, True])
-async def test_of_fifty_debits_at_once_ten_fit(database, ledger, entry, locks) -> None:
+async def test_of_fifty_debits_at_once_ten_fit(
+    database: Database, ledger: Ledger, entry: Make, *, locks: bool
+) -> None:
     """Money for ten; the same whether or not the caller locks and decides beforehand."""
     await database.run(ledger.post, [entry("credit", "topup:1", 1000)])
 
-    def buy(tx, number) -> Any:
+    def buy(tx: Tx, number: int) -> Any:
         if locks and ledger.lock(tx, ["wallet:1"])["wallet:1"].spendable < 100:
             raise InsufficientFunds("decided beforehand")
         return ledger.post(tx, [entry("debit", f"order:{number}", -100)])
@@ -308,18 +341,18 @@ async def test_of_fifty_debits_at_once_ten_fit(database, ledger, entry, locks) -
 
 
 async def test_batches_over_the_same_accounts_in_any_order_do_not_deadlock(
-    database, ledger, entry
+    database: Database, ledger: Ledger, entry: Make
 ) -> None:
     """Each locks first, by name, whatever the order of its entries."""
     names = [f"wallet:{10 + i}" for i in range(8)]
 
-    def fund(tx) -> None:
+    def fund(tx: Tx) -> None:
         for name in names:
             ledger.open_account(tx, name, "GBP", floor=-10_000)
 
     await database.run(fund)
 
-    def batch(tx, number) -> Any:
+    def batch(tx: Tx, number: int) -> Any:
         order = names[number % 8 :] + names[: number % 8]
         ledger.lock(tx, order)
         return ledger.post(
@@ -343,7 +376,9 @@ async def test_batches_over_the_same_accounts_in_any_order_do_not_deadlock(
         "UPDATE ledger_accounts SET account = 'wallet:9' WHERE account = 'wallet:3'",
     ],
 )
-async def test_history_cannot_be_rewritten(database, ledger, entry, statement) -> None:
+async def test_history_cannot_be_rewritten(
+    database: Database, ledger: Ledger, entry: Make, statement: str
+) -> None:
     """The database refuses, whoever asks."""
     await database.run(ledger.post, [entry("credit", "topup:1", 1000)])
     with pytest.raises(DBAPIError, match="ledger rows are never changed"):
@@ -351,7 +386,9 @@ async def test_history_cannot_be_rewritten(database, ledger, entry, statement) -
 
 
 @pytest.mark.parametrize("balance", ["-1", "1000000000000000001"])
-async def test_the_table_itself_keeps_the_floor(database, ledger, balance) -> None:
+async def test_the_table_itself_keeps_the_floor(
+    database: Database, ledger: Ledger, balance: str
+) -> None:
     """The last line of defence, and the same against sums that would not fit."""
     with pytest.raises(DBAPIError, match="ck_ledger_accounts_balance"):
         await database.run(

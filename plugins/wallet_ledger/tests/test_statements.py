@@ -1,15 +1,20 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from starship_wallet_ledger.ledger import Line
+from starship_wallet_ledger.ledger import Ledger, Line
 
-from starship_core import NotFound
+from starship_core import Entry, NotFound
+from starship_core.database import Database
+
+Make = Callable[..., Entry]
+Posted = tuple[str, int, datetime]
 
 DAY = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def history(database, ledger, entry) -> list[tuple[str, int, datetime]]:
+async def history(database: Database, ledger: Ledger, entry: Make) -> list[Posted]:
     """Nine hourly entries on wallet:1, others on wallet:2 between them."""
     amounts = [1000, -300, -200, 150, -50, 500, -100, -100, 25]
     lines = []
@@ -23,7 +28,7 @@ async def history(database, ledger, entry) -> list[tuple[str, int, datetime]]:
     return lines
 
 
-async def test_any_window_adds_up(ledger, history) -> None:
+async def test_any_window_adds_up(ledger: Ledger, history: list[Posted]) -> None:
     """Opening plus lines is closing, and neighbouring windows meet, for every pair of bounds."""
     bounds = [DAY + timedelta(minutes=30 * half) for half in range(-1, 19)]
     for i, since in enumerate(bounds):
@@ -41,7 +46,7 @@ async def test_any_window_adds_up(ledger, history) -> None:
             assert running[-1] == closing
 
 
-async def test_a_line_tells_what_happened(ledger, history) -> None:
+async def test_a_line_tells_what_happened(ledger: Ledger, history: list[Posted]) -> None:
     """Key, kind, time and both amounts."""
     opening, lines, closing = await ledger.statement("wallet:1", DAY, DAY + timedelta(hours=2))
     assert (opening, closing) == (0, 700)
@@ -51,7 +56,7 @@ async def test_a_line_tells_what_happened(ledger, history) -> None:
     ]
 
 
-async def test_lines_are_in_posting_order(database, ledger, entry) -> None:
+async def test_lines_are_in_posting_order(database: Database, ledger: Ledger, entry: Make) -> None:
     """Also when a clock was behind, and within one batch of one time."""
     batch = [entry("credit", f"topup:{i}", 10 + i) for i in (3, 1, 2)]
     await database.run(ledger.post, batch)
@@ -66,7 +71,7 @@ async def test_lines_are_in_posting_order(database, ledger, entry) -> None:
     assert closing == 41
 
 
-async def test_an_unknown_account_has_no_statement(ledger) -> None:
+async def test_an_unknown_account_has_no_statement(ledger: Ledger) -> None:
     """Not an empty one."""
     with pytest.raises(NotFound, match="there is no account wallet:9"):
         await ledger.statement("wallet:9", DAY, DAY)
