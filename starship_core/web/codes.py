@@ -87,6 +87,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         429, "TooManyRequestsError", "More calls than your limit a minute.",
         "yes, after Retry-After seconds",
     ),
+    "HEADERS_TOO_LARGE": Kind(
+        431, "HeadersTooLargeError", "Request line and headers together are over 64 KiB.",
+        _AFTER_CORRECTING,
+    ),
     "INTERNAL_ERROR": Kind(
         500, "InternalServerError", "A fault of ours, logged under the request id.",
         "yes; POST /orders with the same Idempotency-Key",
