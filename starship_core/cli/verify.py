@@ -24,7 +24,8 @@ async def verify(call: Call) -> None:
     from starship_core.flows import verify as checks
 
     async with deployed(call) as ship:
-        found = await checks.verify(ship)
+        with call.progress("checking", total=checks.STEPS) as advance:
+            found = await checks.verify(ship, progress=advance)
     if not found:
         call.answer({"violations": []}, "Every invariant holds.")
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
 from starship_core.store.books import money_violations
 from starship_core.store.claim import OpenCode
-from starship_core.store.invariants import CHECKS
+from starship_core.store.invariants import CHECKS, Check
 from starship_core.vault import MissingKey, Unsealable
 
 MOST: Final = 100
@@ -44,34 +45,46 @@ SELECT id, charged, amount_currency, price FROM orders WHERE id > $1 ORDER BY id
 """
 
 
-async def verify(ship: Ship) -> list[Violation]:
+STEPS: Final = len(CHECKS) + 3
+"""How often `progress` is called: after each query, the money, the prices, the codes."""
+
+
+async def verify(
+    ship: Ship, *, progress: Callable[[int], None] = lambda _count: None
+) -> list[Violation]:
     """All violations found, at most 100 a check; empty when every invariant holds."""
-    return await ship.database.read(_verify, ship.wallet, ship.vault.reveal)
+    return await ship.database.read(_verify, ship.wallet, ship.vault.reveal, progress)
 
 
-def _verify(tx: Tx, wallet: WalletBackend, reveal: OpenCode) -> list[Violation]:
+def _verify(
+    tx: Tx, wallet: WalletBackend, reveal: OpenCode, progress: Callable[[int], None]
+) -> list[Violation]:
     if tx.dialect == "postgresql":
         tx.execute("SET LOCAL statement_timeout = 0")  # all rows are read, however many
         tx.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    found = [
-        Violation(invariant=invariant, row=str(row[0]), problem=problem)
-        for invariant, problem, query in CHECKS
-        for row in tx.execute(f"{query} LIMIT {MOST}")
-    ]
-    found += _money(tx, wallet)
-    found += islice(_mispriced(tx), MOST)
-    found += islice(_unreadable(tx, reveal), MOST)
+    found: list[Violation] = []
+    for step in (
+        *(partial(_broken, tx, check) for check in CHECKS),
+        partial(_money, tx, wallet),
+        partial(_mispriced, tx),
+        partial(_unreadable, tx, reveal),
+    ):
+        found += islice(step(), MOST)
+        progress(1)
     return found
 
 
-def _money(tx: Tx, wallet: WalletBackend) -> list[Violation]:
+def _broken(tx: Tx, check: Check) -> Iterator[Violation]:
+    for row in tx.execute(f"{check.query} LIMIT {MOST}"):
+        yield Violation(invariant=check.invariant, row=str(row[0]), problem=check.problem)
+
+
+def _money(tx: Tx, wallet: WalletBackend) -> Iterator[Violation]:
     """`I2 ledger_accounts wallet:3: what is wrong`, as the ledger's own check says it."""
-    found = []
     for sentence in money_violations(tx, wallet):
         invariant, _, rest = sentence.partition(" ")
         row, _, problem = rest.partition(": ")
-        found.append(Violation(invariant=invariant, row=row, problem=problem or row))
-    return found
+        yield Violation(invariant=invariant, row=row, problem=problem or row)
 
 
 def _mispriced(tx: Tx) -> Iterator[Violation]:

@@ -31,7 +31,7 @@ from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.refund_order import refund_order
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
-from starship_core.flows.verify import MOST, Violation, verify
+from starship_core.flows.verify import MOST, STEPS, Violation, verify
 from starship_core.keyring import create_keys
 from starship_core.model import Money
 from starship_core.store import books
@@ -137,6 +137,13 @@ async def test_it_reads_one_snapshot(dock: Dock, monkeypatch: pytest.MonkeyPatch
 
     assert [str(each) for each in await verify(dock.ship)] == []
     assert await dock.balance(acme) == 95_000
+
+
+async def test_it_tells_how_far_it_is(dock: Dock) -> None:
+    """One step after another, as many as were announced."""
+    steps: list[int] = []
+    await verify(dock.ship, progress=steps.append)
+    assert steps == [1] * STEPS
 
 
 # --- the same deployment without anything that protects it ---------------------------------------
