@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +16,7 @@ from starship_core.clock import Clock, utc_now
 from starship_core.config import Config
 from starship_core.database import Database, opened
 from starship_core.fx import Rates
-from starship_core.instances import open_instance
+from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
@@ -66,14 +66,9 @@ class Ship:
             database = await stack.enter_async_context(
                 opened(section.url, folder=config.folder, connections=section.connections)
             )
-            ports = {
-                (instance.kind, instance.instance_name): await stack.enter_async_context(
-                    open_instance(
-                        instance, toolbox_for(instance.instance_name, config, database, now)
-                    )
-                )
-                for instance in plugins.instances
-            }
+            ports = await _opened(
+                plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
+            )
             max_age = timedelta(hours=config.pricing.fx_max_age_hours)
             environment = config.deployment.environment
             yield cls(
@@ -91,6 +86,18 @@ class Ship:
                 plugins=plugins,
                 till=Till(),
             )
+
+
+async def _opened(
+    instances: Iterable[Instance], stack: AsyncExitStack, toolbox: Callable[[str], Toolbox]
+) -> dict[tuple[str, str], Any]:
+    """The port of every instance by its kind and name, open until the stack is unwound."""
+    return {
+        (instance.kind, instance.instance_name): await stack.enter_async_context(
+            open_instance(instance, toolbox(instance.instance_name))
+        )
+        for instance in instances
+    }
 
 
 def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:

@@ -102,13 +102,7 @@ async def credit_wallet(  # noqa: PLR0913  # a credit has these facts
     The same reference again with the same wallet and amount changes nothing and says so. Raises
     WrongState for another one, and when it was reversed since; NotFound; InvalidInput.
     """
-    if amount.minor <= 0:
-        raise InvalidInput(f"a credit is more than 0, not {amount}", field="amount")
-    if not _REFERENCE.fullmatch(reference):
-        raise InvalidInput(
-            "a reference is 1 to 255 printable ASCII characters without blanks at its ends",
-            field="reference",
-        )
+    _refuse_malformed(amount, reference)
 
     def work(tx: Tx) -> Movement:
         state = lock_wallet(tx, wallet_id, ship.wallet)
@@ -248,6 +242,17 @@ def _credit_key(reference: str) -> str:
 
 def _reversal_key(reference: str) -> str:
     return f"reversal:{reference}"
+
+
+def _refuse_malformed(amount: Money, reference: str) -> None:
+    """What is no credit, whatever the database holds."""
+    if amount.minor <= 0:
+        raise InvalidInput(f"a credit is more than 0, not {amount}", field="amount")
+    if not _REFERENCE.fullmatch(reference):
+        raise InvalidInput(
+            "a reference is 1 to 255 printable ASCII characters without blanks at its ends",
+            field="reference",
+        )
 
 
 def _refuse_another(earlier: Movement, wallet_id: int, amount: Money, reference: str) -> None:
