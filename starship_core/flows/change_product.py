@@ -15,16 +15,10 @@ from starship_core.clock import micros
 from starship_core.database import Tx
 from starship_core.errors import InvalidInput, NotFound
 from starship_core.ship import Ship
-from starship_core.store.clients import find_client
+from starship_core.store.clients import find_client, set_discount
 
 _FIND: Final = "SELECT id, is_active, discount FROM products WHERE code = $1"
 _UPDATE: Final = "UPDATE products SET is_active = $1, discount = $2, updated_at = $3 WHERE id = $4"
-_OWN: Final = "SELECT discount FROM client_discounts WHERE client_id = $1 AND product_id = $2"
-_GIVE: Final = """
-INSERT INTO client_discounts (client_id, product_id, discount) VALUES ($1, $2, $3)
-ON CONFLICT (client_id, product_id) DO UPDATE SET discount = excluded.discount
-"""
-_TAKE: Final = "DELETE FROM client_discounts WHERE client_id = $1 AND product_id = $2"
 
 
 class ProductChange(Struct, frozen=True, kw_only=True):
@@ -74,12 +68,7 @@ def _change(tx: Tx, code: str, change: ProductChange, by: By, now: datetime) -> 
         tx.execute(_UPDATE, int(on), percent, micros(now), product_id)
     for which, percent in change.client_discounts.items():
         client = find_client(tx, which)
-        own = tx.execute(_OWN, client.id, product_id)
-        before[f"client:{client.id}"] = own[0][0] if own else None
+        before[f"client:{client.id}"] = set_discount(tx, client.id, product_id, percent)
         after[f"client:{client.id}"] = percent
-        if percent is None:
-            tx.execute(_TAKE, client.id, product_id)
-        else:
-            tx.execute(_GIVE, client.id, product_id, percent)
     record(tx, by, "product.set", f"product:{product_id}", at=now, before=before, after=after)
     return Changed(code, before, after)

@@ -30,18 +30,11 @@ from starship_core.store.clients import (
     insert_client,
     insert_credential,
     name_taken,
+    set_discount,
     update_client,
 )
 
 _REQUIRE: Final = "UPDATE credentials SET signature_required = $1 WHERE id = $2"
-
-
-_DISCOUNT: Final = "SELECT discount FROM client_discounts WHERE client_id = $1 AND product_id = $2"
-_GIVE: Final = """
-INSERT INTO client_discounts (client_id, product_id, discount) VALUES ($1, $2, $3)
-ON CONFLICT (client_id, product_id) DO UPDATE SET discount = excluded.discount
-"""
-_TAKE: Final = "DELETE FROM client_discounts WHERE client_id = $1 AND product_id = $2"
 
 
 async def create_client(new: ClientFacts, by: By, ship: Ship) -> Issued:
@@ -131,20 +124,16 @@ async def give_discount(client: str, discount: Discount, by: By, ship: Ship) -> 
 
 
 def _give(tx: Tx, client: str, discount: Discount, by: By, ship: Ship) -> None:
+    touch(tx)  # first: whoever else changes the catalogue waits here
     found = find_client(tx, client)
     product = discount.product_id
     if not tx.execute("SELECT id FROM products WHERE id = $1", product):
         raise NotFound("product", product)
-    before = [row[0] for row in tx.execute(_DISCOUNT, found.id, product)]
     percent = None if discount.percent is None else format(discount.percent, "f")
-    if percent is None:
-        tx.execute(_TAKE, found.id, product)
-    else:
-        tx.execute(_GIVE, found.id, product, percent)
-    touch(tx)
+    before = set_discount(tx, found.id, product, percent)
     record(
         tx, by, "client.discount", f"client:{found.id}", at=ship.now(),
-        before={"product": product, "percent": before[0] if before else None},
+        before={"product": product, "percent": before},
         after={"product": product, "percent": percent},
     )  # fmt: skip
 

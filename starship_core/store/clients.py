@@ -45,6 +45,12 @@ INSERT INTO credentials (client_id, api_key, secret_hash, signing_sealed, signat
 VALUES ($1, $2, $3, '', $4, $5) RETURNING id
 """
 _SEAL: Final = "UPDATE credentials SET signing_sealed = $1 WHERE id = $2"
+_DISCOUNT: Final = "SELECT discount FROM client_discounts WHERE client_id = $1 AND product_id = $2"
+_GIVE: Final = """
+INSERT INTO client_discounts (client_id, product_id, discount) VALUES ($1, $2, $3)
+ON CONFLICT (client_id, product_id) DO UPDATE SET discount = excluded.discount
+"""
+_TAKE: Final = "DELETE FROM client_discounts WHERE client_id = $1 AND product_id = $2"
 
 
 class ClientFacts(Struct, frozen=True, kw_only=True):
@@ -125,6 +131,18 @@ def insert_client(tx: Transaction, new: ClientFacts, at: int) -> int | None:
 
 def update_client(tx: Transaction, client: ClientFacts) -> None:
     tx.execute(_UPDATE_CLIENT, *_columns(client), client.id)
+
+
+def set_discount(
+    tx: Transaction, client_id: int, product_id: int, percent: str | None
+) -> str | None:
+    """A client's own discount on a product, None for none; returns the one before it."""
+    before = tx.execute(_DISCOUNT, client_id, product_id)
+    if percent is None:
+        tx.execute(_TAKE, client_id, product_id)
+    else:
+        tx.execute(_GIVE, client_id, product_id, percent)
+    return before[0][0] if before else None
 
 
 class NewKey(NamedTuple):
