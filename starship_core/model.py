@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any, Final, Literal, NoReturn
 
 from msgspec import Struct, field
@@ -17,6 +17,8 @@ _NO_DECIMALS: Final = (
 )  # fmt: skip
 _THREE_DECIMALS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 _DIGITS: Final = dict.fromkeys(_NO_DECIMALS, 0) | dict.fromkeys(_THREE_DECIMALS, 3)
+# nothing is rounded on the way to minor units, and a huge exponent makes no huge number
+_EXACT: Final = Context(prec=40, Emax=39, traps=[InvalidOperation, Inexact, Overflow])
 
 NO_EXPIRY: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """How "never expires" is stored, so that first-expired-first-out needs no special case."""
@@ -68,12 +70,19 @@ class Money(Struct, frozen=True, order=True):
 
     @classmethod
     def of(cls, amount: Decimal | str | int, currency: str) -> Money:
-        """`Money.of("12.50", "EUR")`. Raises ValueError for more decimals than the currency has."""
-        scaled = Decimal(amount).scaleb(digits(currency))
-        if scaled != scaled.to_integral_value():
+        """`Money.of("12.50", "EUR")`. Raises ValueError for more decimals than the currency has,
+        and for what is no amount at all.
+        """
+        try:
+            scaled = Decimal(amount).scaleb(digits(currency), _EXACT)
+            minor = int(scaled)
+        except (ArithmeticError, ValueError):
+            msg = f"{amount} is not an amount of {currency}"
+            raise ValueError(msg) from None
+        if minor != scaled:
             msg = f"{amount} has more than the {digits(currency)} decimals of {currency}"
             raise ValueError(msg)
-        return cls(int(scaled), currency)
+        return cls(minor, currency)
 
     @property
     def amount(self) -> Decimal:
