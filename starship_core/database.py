@@ -8,7 +8,7 @@ connection per process (measured: 2,487 transactions a second against 882 with m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
@@ -156,13 +156,7 @@ class PostgreSQL:
         )
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return await self._once(self.engine, work, arguments)
-            except Exception as error:
-                if attempt == ATTEMPTS or not lost_race(error):
-                    raise translate(error) from error
-        raise AssertionError  # pragma: no cover
+        return await _until_won(lambda: self._once(self.engine, work, arguments))
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -192,15 +186,9 @@ class SQLite:
         self.reader_threads = ThreadPoolExecutor(readers, "starship-sqlite-reader")
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return await _patiently(
-                    self.writer_thread.submit(_in_thread, self.writer, work, arguments)
-                )
-            except Exception as error:
-                if attempt == ATTEMPTS or not lost_race(error):
-                    raise translate(error) from error
-        raise AssertionError  # pragma: no cover
+        return await _until_won(
+            lambda: _patiently(self.writer_thread.submit(_in_thread, self.writer, work, arguments))
+        )
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -216,6 +204,17 @@ class SQLite:
             await loop.run_in_executor(None, threads.shutdown)
         self.writer.dispose()
         self.reader.dispose()
+
+
+async def _until_won(once: Callable[[], Awaitable[T]]) -> T:
+    """What `once` answers; a transaction that lost a race is begun again, `ATTEMPTS` in all."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await once()
+        except Exception as error:
+            if attempt == ATTEMPTS or not lost_race(error):
+                raise translate(error) from error
+    raise AssertionError  # pragma: no cover
 
 
 async def _patiently(turn: Future[T]) -> T:
