@@ -101,8 +101,9 @@ class Page(NamedTuple):
 
 def read_page(query: Mapping[str, str], *, default: int = 50, largest: int = 10_000) -> Page:
     """`page` from 1, and `limit` (or its other name `per_page`)."""
-    limit = whole(query, "limit", largest=largest) or whole(query, "per_page", largest=largest)
-    return Page(whole(query, "page", largest=LAST_PAGE) or 1, limit or default)
+    limit = whole(query, "limit", largest=largest)
+    per_page = whole(query, "per_page", largest=largest)  # must be right beside a limit, too
+    return Page(whole(query, "page", largest=LAST_PAGE) or 1, limit or per_page or default)
 
 
 class Sort(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,7 +123,7 @@ _sort = msgspec.json.Decoder(Sort)
 def read_sort(query: Mapping[str, str], fields: Sequence[str], *, default: Sort) -> Sort:
     """The `sort` parameter, one of `fields`; statuses and directions are taken in any case."""
     text = query.get("sort")
-    if not text:
+    if text is None:
         return default
     try:
         asked = _sort.decode(text)

@@ -201,7 +201,7 @@ async def _wallet_ids(ship: Ship, client: Client, query: Mapping[str, str]) -> l
 def _choice(query: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
     """One of `choices`, in any case; "" when it is left out."""
     chosen = query.get(name, "").upper()
-    if chosen and chosen not in choices:
+    if name in query and chosen not in choices:
         raise invalid(name, "enum", f"must be one of {', '.join(choices)}")
     return chosen
 

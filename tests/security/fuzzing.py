@@ -85,7 +85,7 @@ async def routes(fuzzer: Fuzzer) -> list[Route]:
             query = tuple(p["name"] for p in operation["parameters"] if p["in"] == "query")
             body = BODIES[path] if "requestBody" in operation else None
             found.append(Route(method.upper(), path.format(**PATHS).encode(), query, body))
-    assert len(found) == 22
+    assert len(found) >= 22
     return found
 
 

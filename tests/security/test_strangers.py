@@ -141,7 +141,7 @@ async def test_every_route_asks_for_a_credential(shop: Shop, acme: Caller) -> No
     bodies = set()
     for method, template in routes:
         values = SHARED | {"order_id": "1", "ref": "acme-ref", "wallet_id": "1"}
-        path = PARAMETER.sub(lambda found: values.get(found[1], "1"), template).encode()  # noqa: B023
+        path = PARAMETER.sub(lambda found: values.get(found[1], "1"), template).encode()  # noqa: B023  # called at once
         for headers in ([], [key], [secret], [key, WRONG], [key, secret]):
             answer = await exchange(shop.url, request(method, path, headers, b""))
             if template in public or (template == EXPLAIN and secret in headers[1:]):
