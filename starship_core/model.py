@@ -258,10 +258,11 @@ class OrderEvent(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """Where a notifier delivers to: an address and the secret that signs."""
+    """Where a notifier delivers to: an address and the secrets that sign."""
 
     address: str
-    secret: Secret | None = None
+    secrets: tuple[Secret, ...] = ()
+    """One; while they are being rotated, two, the older first; none where nothing is signed."""
     options: dict[str, Any] = field(default_factory=dict)
 
 
