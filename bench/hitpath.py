@@ -45,7 +45,7 @@ class Plan(Struct, frozen=True):
         return 9_000 if self.quick else 30_000
 
 
-def play(  # noqa: PLR0913
+def play(  # noqa: PLR0913  # what a run is made of
     bench: Bench,
     port: int,
     *,

@@ -48,7 +48,7 @@ class Player(asyncio.Protocol):
         self.buffer = b""
         self.stage.answered(self, buffer[9:12], buffer)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self.stage.lost += not self.stage.over
 
 

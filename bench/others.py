@@ -87,7 +87,7 @@ async def _bulk(plan: Plan, server_url: str) -> list[Line]:
         placed = await place_order(asked, client, ship)
         accepted = time.perf_counter() - began
         began = time.perf_counter()
-        order = await retry_order(placed.order.id, BY, ship)  # type: ignore[union-attr]
+        order = await retry_order(placed.order.id, BY, ship)  # type: ignore[union-attr]  # an order, or the bench has failed
         allocated = time.perf_counter() - began
     if order.status != "DELIVERED":
         raise SystemExit(f"the bulk order ended {order.status}")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).parent
 FILE = HERE / "signature-vectors.json"
 SECRET = "whsec_b2gsIG5vdCBhIHNlY3JldD8+IHRoYXQncyBmaW5lIQ+/AAEC/w=="  # noqa: S105  # a published one
-OTHER_SECRET = "whsec_c2Vjb25kIG9mIHR3bywgZHVyaW5nIGEgcm90YXRpb24uLi4uLg=="  # noqa: S105
+OTHER_SECRET = "whsec_c2Vjb25kIG9mIHR3bywgZHVyaW5nIGEgcm90YXRpb24uLi4uLg=="  # noqa: S105  # a published one
 TIMESTAMP = "1767225600"
 
 

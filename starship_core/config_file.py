@@ -187,7 +187,7 @@ class Place:
         if isinstance(value, Secret):
             return value
         if not isinstance(value, str):
-            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")  # noqa: TRY004
+            raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
         if self.live and not isinstance(value, _Drawn):
             raise ValueError(_PLAIN)
         return Secret(value)

@@ -212,7 +212,7 @@ def _socket(run: Path) -> Iterator[Path]:
         yield wanted
         return
     roomy = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_SOCKET - 32
-    folder = Path(tempfile.mkdtemp(prefix="starship-", dir=None if roomy else "/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="starship-", dir=None if roomy else "/tmp"))  # noqa: S108  # the shortest there is
     try:
         wanted.unlink(missing_ok=True)
         wanted.symlink_to(folder / "redis.sock")

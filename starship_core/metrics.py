@@ -76,5 +76,5 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         everyone = CollectorRegistry()
-        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # the library has no types here
         return generate_latest(everyone)

@@ -62,7 +62,7 @@ def _maybe_text(name: str) -> Column[str]:
 
 def _flag(name: str, *, default: bool) -> Column[bool]:
     # 0/1, so that one statement text serves both databases
-    return _int(name, int(default))  # type: ignore[return-value]
+    return _int(name, int(default))  # type: ignore[return-value]  # a flag to whoever reads it
 
 
 # --- who ------------------------------------------------------------------------------------------

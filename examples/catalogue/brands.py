@@ -97,7 +97,7 @@ Driftwood Surf|Shopping|Sport|code_with_pin|fixed|Boards, suits and lessons at l
 """
 
 BRANDS = tuple(
-    Brand(name, category, subcategory, delivery, kind == "range", about)  # type: ignore[arg-type]
+    Brand(name, category, subcategory, delivery, kind == "range", about)  # type: ignore[arg-type]  # its column holds only these
     for name, category, subcategory, delivery, kind, about in (
         row.split("|") for row in _ROWS.strip().splitlines()
     )

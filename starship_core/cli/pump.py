@@ -71,9 +71,9 @@ def _told(report: Pumped) -> Iterator[RenderableType]:
     from rich.text import Text
 
     for source in report.sources:
-        rows = list(source.counts.items())
+        rows: list[tuple[str, int]] = [*source.counts.items()]
         if source.unreadable:
-            rows.append(("unreadable", source.unreadable))  # type: ignore[arg-type]
+            rows.append(("unreadable", source.unreadable))
         yield grid("outcome", "vouchers", rows=rows or [("nothing new", 0)], title=source.source)
         for remark in source.remarks:
             yield Text(f"  {remark.outcome}: {remark.reference}: {remark.reason}")

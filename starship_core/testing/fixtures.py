@@ -23,6 +23,7 @@ import pytest
 from starship_core.testing.clock import ManualClock
 
 T = TypeVar("T")
+# Imports wait inside the fixtures, since every run loads this module, whatever it tests: PLC0415.
 _FOLDER = pytest.StashKey[Path]()
 _DATABASE = "STARSHIP_TEST_DATABASE_URL"
 _REDIS = "STARSHIP_TEST_REDIS_URL"

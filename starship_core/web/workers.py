@@ -83,4 +83,4 @@ class Supervisor:
 def _closed(worker: subprocess.Popen[bytes]) -> None:
     if worker.stdin is not None:
         worker.stdin.close()
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # the library has no types here

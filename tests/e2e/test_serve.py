@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from starship_core.audit import By
+from starship_core.config import load
 from starship_core.flows.manage_clients import create_client
 from starship_core.keyring import create_keys
 from starship_core.ship import Ship
@@ -126,8 +127,6 @@ async def closed(host: Any, port: Any) -> None:
 
 
 def config_of(folder: Any) -> Any:
-    from starship_core.config import load  # noqa: PLC0415
-
     return load(folder / "starship.toml")
 
 
@@ -182,7 +181,7 @@ class TestWorkers:
             before = children(process.pid)
             os.kill(before[0], signal.SIGKILL)
             async with asyncio.timeout(60):
-                while len(set(children(process.pid)) - {before[0]}) < 2:  # noqa: ASYNC110
+                while len(set(children(process.pid)) - {before[0]}) < 2:  # noqa: ASYNC110  # no event tells of other processes
                     await asyncio.sleep(0.1)
             async with httpx2.AsyncClient() as http:
                 await answers(http, url)
@@ -196,7 +195,7 @@ class TestWorkers:
             assert len(workers) == 2
             process.kill()
             async with asyncio.timeout(60):
-                while any(alive(worker) for worker in workers):  # noqa: ASYNC110
+                while any(alive(worker) for worker in workers):  # noqa: ASYNC110  # no event tells of other processes
                     await asyncio.sleep(0.1)
 
 

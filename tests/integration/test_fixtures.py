@@ -44,4 +44,4 @@ def test_the_clock_stands_still_until_it_is_moved(clock: ManualClock) -> None:
     assert clock() == clock() == datetime(2027, 1, 1, tzinfo=UTC)
     assert clock.advance(seconds=1.5, days=1) == datetime(2027, 1, 2, 0, 0, 1, 500_000, tzinfo=UTC)
     with pytest.raises(TypeError):
-        clock.set(datetime(2027, 1, 1))  # noqa: DTZ001
+        clock.set(datetime(2027, 1, 1))  # noqa: DTZ001  # naive on purpose

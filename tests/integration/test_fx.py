@@ -193,7 +193,7 @@ async def test_a_provider_that_hangs_is_given_up(
     [
         table("0.85", base="USD"),
         table("0.85", as_of=START + 2 * HOUR),
-        table("0.85", as_of=datetime(2027, 1, 1)),  # noqa: DTZ001
+        table("0.85", as_of=datetime(2027, 1, 1)),  # noqa: DTZ001  # naive on purpose
         table("0"),
         table("-1"),
         table("NaN"),

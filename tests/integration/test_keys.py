@@ -147,7 +147,7 @@ async def test_killed_anywhere_and_run_again_it_finishes(
         at += 1
         for after in (False, True):
             mortal = cast("Ship", SimpleNamespace(**vars(ship)))
-            mortal.database = Dying(ship.database, at, after=after)  # type: ignore[misc,assignment]
+            mortal.database = Dying(ship.database, at, after=after)  # type: ignore[misc,assignment]  # a record, but in this test
             finished = True
             try:
                 await rotate(mortal, by=BY)
@@ -224,7 +224,7 @@ async def test_rows_that_an_order_holds_are_passed_over_and_done_later(ship: Shi
     loop = asyncio.get_running_loop()
 
     async def order() -> None:
-        engine = ship.database.engine  # type: ignore[attr-defined]
+        engine = ship.database.engine  # type: ignore[attr-defined]  # PostgreSQL's
         async with engine.begin() as connection:
             await connection.exec_driver_sql("SELECT 1 FROM vouchers WHERE id = 7 FOR UPDATE")
             held.set()

@@ -239,10 +239,10 @@ NOT_VOUCHERS = [
     unit("nul", card_number=Secret("a\0b")),
     unit("surrogate", card_number=Secret("a\udc80b")),
     unit("long", card_number=Secret("9" * 3000)),
-    unit("naive", expires_at=datetime(2030, 1, 1)),  # noqa: DTZ001
+    unit("naive", expires_at=datetime(2030, 1, 1)),  # noqa: DTZ001  # on purpose
     unit("number", voucher_reference_number="a\0"),
     unit("plain", card_number="not a Secret"),
-    unit("minor", Sku(1, 10.0, "EUR")),  # type: ignore[arg-type]
+    unit("minor", Sku(1, 10.0, "EUR")),  # type: ignore[arg-type]  # on purpose
     unit("zero", Sku(1, 0, "EUR")),
     unit("huge", Sku(1, 2**70, "EUR")),
     unit("nul\0"),
@@ -460,7 +460,7 @@ async def test_without_redis_everything_else_happens(ship: Ship, redis_url: str)
     """On sale in SQL, where the claim looks; the next pump with a Redis loads it."""
     ship = cast("Ship", SimpleNamespace(**vars(ship)))
     away = Pool("unix:///nowhere/redis.sock", prefix="test")
-    there, ship.pool = ship.pool, away  # type: ignore[misc]
+    there, ship.pool = ship.pool, away  # type: ignore[misc]  # a record, but in this test
     report = await pump(ship, by=BY, sources={"shop": Source(units(3))})
     assert (report.pool, report.pooled, counts(report)) == ("away", 3, {"taken": 3})
     ship.pool = there  # type: ignore[misc]
@@ -486,7 +486,7 @@ async def test_two_pumps_at_once_are_right_even_without_the_lease(ship: Ship) ->
     ships = [cast("Ship", SimpleNamespace(**vars(ship))) for _ in range(3)]
     async with asyncio.TaskGroup() as group:
         for number, one in enumerate(ships):
-            one.now = FreeOfLeases(ship.now, number)  # type: ignore[misc]
+            one.now = FreeOfLeases(ship.now, number)  # type: ignore[misc]  # a record, but in this test
             group.create_task(pump(one, by=BY, sources={"shop": Source(many)}))
     assert len(await on_sale(ship)) == 300
     assert await rows(ship, "SELECT * FROM quarantine") == []
@@ -552,7 +552,7 @@ async def test_killed_anywhere_and_run_again_it_is_right(ship: Ship, clock: Manu
             source = Source([*new, twin], recalls=["r3"])
             dying = Dying(at, after=after)
             mortal = cast("Ship", SimpleNamespace(**vars(ship)))
-            mortal.database = dying.wrap(ship.database, ("run", "read"))  # type: ignore[misc]
+            mortal.database = dying.wrap(ship.database, ("run", "read"))  # type: ignore[misc]  # a record, but in this test
             mortal.pool = dying.wrap(ship.pool, ("load", "drop", "members", "skus", "ping"))  # type: ignore[misc]
             told = dying.wrap(source, ("confirm", "recalled"))
             try:

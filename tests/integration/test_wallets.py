@@ -117,7 +117,7 @@ async def test_a_wallet_is_opened(ship: Ship) -> None:
         (1, "GBP", Money(1, "EUR"), InvalidInput, r"an amount of GBP from 0 up, not 0\.01 EUR"),
     ],
 )
-async def test_what_cannot_be_opened_leaves_nothing(  # noqa: PLR0917
+async def test_what_cannot_be_opened_leaves_nothing(  # noqa: PLR0917  # its table's columns
     ship: Ship, client_id: int, currency: str, limit: Money | None, refusal: Any, text: str
 ) -> None:
     """No wallet, no account, no audit row, no currency."""

@@ -616,7 +616,7 @@ def test_fields_are_described_for_a_deployer() -> None:
         (Literal["live", "a.b"], "Literal['live', 'a.b']"),
         (dict[str, Decimal], "dict[str, Decimal]"),
         (tuple[int, ...], "tuple[int, ...]"),
-        (Optional[Annotated[datetime, Meta(tz=True)]], "datetime | None"),  # noqa: UP045
+        (Optional[Annotated[datetime, Meta(tz=True)]], "datetime | None"),  # noqa: UP045  # the spelling under test
         (list[Secret] | None, "list[Secret] | None"),
         (Any, "Any"),
     ],

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starship_source_csv import CsvConfig, CsvSource, register_inventory_sources
-from starship_source_csv.reading import LONGEST_LINE
+from starship_source_csv.memory import Memory, Seen
+from starship_source_csv.reading import LONGEST_LINE, Place
 from starship_source_csv.rows import Malformed, header, read
 
 from starship_core import (
@@ -486,9 +487,6 @@ def test_progress_is_written_whole_or_not_at_all(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash while writing leaves the former one."""
-    from starship_source_csv.memory import Memory, Seen  # noqa: PLC0415
-    from starship_source_csv.reading import Place  # noqa: PLC0415
-
     folder = bench.home / "data"
     Memory(folder).keep(Path("/x.csv"), Seen(Place(offset=5)))
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))

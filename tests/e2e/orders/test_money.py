@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from starship_core.flows.cancel_order import cancel_order
-from starship_core.flows.move_money import reverse_credit
+from starship_core.flows.move_money import reverse_credit, set_limit
 from starship_core.flows.refund_order import refund_order
 from starship_core.model import Money
 from tests.e2e.servers import ANA, Caller, Shop
@@ -72,8 +72,6 @@ def signed(line: dict[str, Any]) -> Decimal:
 
 async def test_a_credit_limit_is_spendable(shop: Shop) -> None:
     """A wallet may go down to its floor and no minor unit further, over HTTP as by hand."""
-    from starship_core.flows.move_money import set_limit  # noqa: PLC0415
-
     later = await shop.client("later", {"GBP": "0"})
     await later.order("key-00001", 402)
     await set_limit(shop.ship, later.wallets["GBP"], Money.of("39.20", "GBP"), by=ANA)

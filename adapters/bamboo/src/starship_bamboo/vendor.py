@@ -114,7 +114,7 @@ class Bamboo:
         """Of the account that pays; the others of these credentials buy nothing for us."""
         return [reads.balance(await self._calls.read(_ACCOUNTS), self._config.account_id)]
 
-    def reference(self, headers: Mapping[str, str], body: bytes) -> str | None:  # noqa: ARG002
+    def reference(self, headers: Mapping[str, str], body: bytes) -> str | None:  # noqa: ARG002  # the port's signature
         """A callback is believed when it knows our secret, and even then it is only a hint."""
         return reads.reference(body, self._config.callback_secret)
 
