@@ -137,9 +137,7 @@ def _strategies(operation: Operation) -> Iterator[tuple[Cases, int]]:
     good = GOOD[operation.label] if operation.body else NOT_SET
     yield operation.as_strategy(path_parameters=ours, body=good), 1
     more = any([*operation.query, *operation.headers, *operation.body])  # that can be wrong
-    if isinstance(
-        good, dict
-    ):  # the rest at random: it comes further than its ids
+    if isinstance(good, dict):  # the rest at random: it comes further than its ids
         cases = operation.as_strategy(path_parameters=ours)
         yield cases.map(lambda case: _with(case, good)), EXAMPLES
     for mode in GenerationMode:
