@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click.core import ParameterSource
+from msgspec.structs import replace as replaced
+from rich.console import RenderableType
 
 from starship_core.cli.console import Call, changing, deployed, grid, reading
 
 if TYPE_CHECKING:
+    from starship_core.flows.explain_order import Advice, Explained, Stock
     from starship_core.model import Order
+
+_STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED")
 
 
 @click.group()
@@ -24,13 +33,26 @@ def order() -> None:
 
 
 @order.command("list")
-@click.option("--status", help="Only orders in this status.")
+@click.option(
+    "--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only in this status."
+)
 @click.option("--client", "client_id", type=int, help="Only this client's orders.")
-@click.option("--older-than", type=int, metavar="HOURS", help="Only orders placed before that.")
+@click.option("--ref", help="Only the order of this reference (of each client that has one).")
+@click.option(
+    "--older-than",
+    type=click.IntRange(0, 1_000_000),
+    metavar="HOURS",
+    help="Only orders placed before that.",
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @reading
-async def list_(
-    call: Call, status: str | None, client_id: int | None, older_than: int | None, limit: int
+async def list_(  # noqa: PLR0913, PLR0917  # an option each; click passes by keyword
+    call: Call,
+    status: str | None,
+    client_id: int | None,
+    ref: str | None,
+    older_than: int | None,
+    limit: int,
 ) -> None:
     """List orders, oldest first, without codes.
 
@@ -42,7 +64,12 @@ async def list_(
 
     async with deployed(call) as ship:
         found = await find_orders(
-            ship, status=status, client_id=client_id, older_than_hours=older_than, limit=limit
+            ship,
+            status=status,
+            client_id=client_id,
+            ref=ref,
+            older_than_hours=older_than,
+            limit=limit,
         )
     rows = [_row(each) for each in found]
     columns = ("id", "client", "ref", "sku", "qty", "status", "delivered", "pending", "charged")
@@ -83,21 +110,67 @@ async def explain(call: Call, order_id: int) -> None:
 
     async with deployed(call) as ship:
         told = await explain_order(order_id, ship)
-    lines = [
-        f"order {told['order_id']} ({told['reference_code']}): {told['status']}",
-        (
-            f"{told['delivered']} of {told['quantity']} × {told['sku']} delivered, "
-            f"{told['pending']} pending, {told['pooled_now']} in the pool now"
+    told = replaced(told, next=[_typed(each, call) for each in told.next])
+    call.answer(told, *_told(told))
+
+
+def _typed(one: Advice, call: Call) -> Advice:
+    """The command as it must be typed here: with the operator, and the file if it was named."""
+    as_name = "" if os.environ.get("STARSHIP_OPERATOR") else " --as NAME"
+    context = click.get_current_context()
+    named = context and context.get_parameter_source("config_path")
+    config = f" --config {call.config_path}" if named is ParameterSource.COMMANDLINE else ""
+    return replaced(one, command=f"{one.command}{as_name}{config}")
+
+
+def _told(told: Explained) -> Iterator[RenderableType]:
+    sub_status = f" ({told.sub_status})" if told.sub_status else ""
+    yield (
+        f"Order {told.order_id}, {told.reference_code}, of {told.client}: {told.status}{sub_status}"
+    )
+    yield (
+        f"{told.quantity} × {told.product} ({told.sku}): {told.delivered} delivered, "
+        f"{told.pending} waiting"
+    )
+    yield f"charged {told.charged} to wallet {told.wallet_id}, refunded {told.refunded}"
+    yield f"\nWhy: {told.why}."
+    if told.pending:
+        yield f"Stock now: {_stock(told.stock)}."
+    yield ""
+    yield grid("at", "what", "by", "detail", rows=_history(told))
+    if told.next:
+        yield "\nNext:"
+    for each in told.next:
+        yield f"  {each.what}\n    {each.command}"
+
+
+def _stock(stock: Stock) -> str:
+    parts = [f"{stock.servable} in the pool can serve it"]
+    if stock.too_short:
+        parts.append(f"{stock.too_short} more expire too soon for this client")
+    if stock.received:
+        parts.append(f"{stock.received} received and not on sale before the next pump")
+    if stock.held_back:
+        parts.append(f"{stock.held_back} blocked or quarantined")
+    return ", ".join(parts)
+
+
+def _history(told: Explained) -> list[tuple[str | None, ...]]:
+    """In order; of what happened at one time, the hand first, then money, then what was told."""
+    rows = [
+        *(
+            (hand.at, hand.action.removeprefix("order."), hand.actor, hand.reason)
+            for hand in told.hands if hand.action != "reveal"
         ),
-        f"charged {told['charged']}, refunded {told['refunded']}",
-        "",
-        *(f"{step['at']}  {step['what']}: {step['why']}" for step in told["steps"]),
-        *(f"{hand['at']}  {hand['action']} by {hand['actor']} {hand['reason']}"
-          for hand in told["hands"]),
-        "",
-        f"next: {told['next']}",
+        *((moved.at, moved.type.lower(), None, moved.amount) for moved in told.money),
+        *((step.at, step.what, None, step.why) for step in told.steps),
+        *(
+            (hand.at, "codes shown", hand.actor, hand.request_id)
+            for hand in told.hands if hand.action == "reveal"
+        ),
     ]  # fmt: skip
-    call.answer(told, "\n".join(lines))
+    rows.sort(key=lambda row: datetime.fromisoformat(row[0]))
+    return [(f"{at[:19]}Z", *others) for at, *others in rows]
 
 
 @order.command()
@@ -174,12 +247,13 @@ def _answer(call: Call, found: Order) -> None:
 
 def _document(found: Order) -> dict[str, Any]:
     """What operators see: no code is among it."""
+    from starship_core.clock import rfc3339
     from starship_core.store.events import event_data
 
     return event_data(found) | {
         "client_id": found.client_id,
-        "placed_at": found.placed_at,
-        "delivered_at": found.delivered_at,
+        "placed_at": rfc3339(found.placed_at),
+        "delivered_at": found.delivered_at and rfc3339(found.delivered_at),
     }
 
 

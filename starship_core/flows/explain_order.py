@@ -5,17 +5,18 @@ operator.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from starship_core.access import Client
-from starship_core.clock import moment, rfc3339
+from starship_core.clock import micros, moment, rfc3339
 from starship_core.database import Tx
 from starship_core.errors import NotFound
-from starship_core.model import Order, minor_text
+from starship_core.model import BULK_ABOVE, Money, Order
 from starship_core.ship import Ship
+from starship_core.store.change import WAITING, floor_now
 from starship_core.store.orders import find_order
 
 _EVENTS: Final = """
@@ -27,13 +28,13 @@ SELECT created_at, transaction_type, amount, currency, remarks FROM transactions
 WHERE order_id = $1 ORDER BY id
 """
 _AUDIT: Final = """
-SELECT at, actor, action, reason, before, after, request_id FROM audit
-WHERE subject = $1 ORDER BY id
+SELECT at, actor, action, reason, request_id FROM audit WHERE subject = $1 ORDER BY id
 """
-_POOLED: Final = """
-SELECT count(*) FROM vouchers
-WHERE product_id = $1 AND denomination = $2 AND currency = $3 AND state = 'pooled'
-  AND expires_at > $4
+_CLIENT: Final = "SELECT name FROM clients WHERE id = $1"
+_STOCK: Final = """
+SELECT state, sum(CASE WHEN expires_at > $4 THEN 1 ELSE 0 END), count(*) FROM vouchers
+WHERE product_id = $1 AND denomination = $2 AND currency = $3 AND order_id IS NULL
+GROUP BY state
 """
 
 _WHY: Final = {
@@ -45,6 +46,7 @@ _WHY: Final = {
     "order.refunded": "an operator refunded delivered units",
     "order.replaced": "a bad voucher was replaced by another",
 }
+_BULK: Final = f"an order of more than {BULK_ABOVE} units is parked; no vendor was called"
 _NEXT: Final = {
     "PENDING": "waits for stock and a retry, for an approved vendor purchase, or for a cancel",
     "PARTIALLY_DELIVERED": "the rest waits for stock and a retry, for an approved vendor purchase, "
@@ -97,55 +99,179 @@ def _happened(tx: Tx, order_id: int) -> tuple[Order, list[Step]]:
     order = find_order(tx, order_id)
     if order is None:
         raise NotFound("order", order_id)
+    why = _WHY | {"order.pending": _BULK} if order.bulk else _WHY
     steps = [
-        Step(at=rfc3339(moment(at)), what=kind, why=_WHY.get(kind, ""), revision=revision)
+        Step(at=rfc3339(moment(at)), what=kind, why=why.get(kind, ""), revision=revision)
         for at, kind, revision, _data in tx.execute(_EVENTS, order_id)
     ]
     return order, steps
 
 
-async def explain_order(order_id: int, ship: Ship) -> dict[str, Any]:
-    """For operators: the timeline with postings, every hand that touched it, and the stock there is
-    now.
+class Stock(Struct, frozen=True, kw_only=True):
+    """What there is of the order's sku now, and belongs to no order."""
+
+    servable: int
+    """In the pool, and valid for as long as this order's client must be given."""
+    too_short: int
+    """In the pool, and not valid for long enough."""
+    received: int
+    """Ours, and not on sale before the next pump."""
+    held_back: int
+    """Blocked or quarantined."""
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """Money of the order."""
+
+    at: str
+    type: str
+    amount: str
+    remarks: str
+
+
+class Hand(Struct, frozen=True, kw_only=True):
+    """Who did something with the order, and why: operators, and clients who were shown codes."""
+
+    at: str
+    actor: str
+    action: str
+    reason: str
+    request_id: str
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """Something that can be done now."""
+
+    what: str
+    command: str
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """All that an operator may want to know before touching an order; no code is in it."""
+
+    order_id: int
+    reference_code: str
+    client_id: int
+    client: str
+    status: str
+    sub_status: str | None
+    product: str
+    sku: str
+    quantity: int
+    delivered: int
+    pending: int
+    wallet_id: int
+    charged: str
+    refunded: str
+    why: str
+    stock: Stock
+    steps: Sequence[Step]
+    money: Sequence[Moved]
+    hands: Sequence[Hand]
+    next: Sequence[Advice]
+
+
+async def explain_order(order_id: int, ship: Ship) -> Explained:
+    """For operators: what happened, who had a hand in it, why it waits, the stock there is now, and
+    what can be done. Raises NotFound.
     """
-    return await ship.database.read(_explained, order_id)
+    return await ship.database.read(_explained, order_id, ship.now())
 
 
-def _explained(tx: Tx, order_id: int) -> dict[str, Any]:
+def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
     order, steps = _happened(tx, order_id)
-    sku = order.sku
-    pooled = tx.execute(
-        _POOLED, sku.product_id, sku.denomination, sku.currency, 0
-    )[0][0]  # fmt: skip
-    return {
-        **msgspec.to_builtins(_timeline(order, steps)),
-        "client_id": order.client_id,
-        "sku": str(sku),
-        "quantity": order.quantity,
-        "delivered": order.delivered_quantity,
-        "pending": order.pending_items,
-        "charged": str(order.charged),
-        "refunded": minor_text(order.refunded, order.price.currency),
-        "pooled_now": int(pooled),
-        "money": [
-            {
-                "at": rfc3339(moment(at)),
-                "type": kind,
-                "amount": f"{minor_text(amount, currency)} {currency}",
-                "remarks": remarks,
-            }
-            for at, kind, amount, currency, remarks in tx.execute(_MONEY, order_id)
-        ],
-        "hands": [
-            {
-                "at": rfc3339(moment(at)),
-                "actor": actor,
-                "action": action,
-                "reason": reason,
-                "request_id": request_id,
-            }
-            for at, actor, action, reason, _b, _a, request_id in tx.execute(
-                _AUDIT, f"order:{order_id}"
+    hands = [
+        Hand(at=rfc3339(moment(at)), actor=actor, action=action, reason=reason, request_id=request)
+        for at, actor, action, reason, request in tx.execute(_AUDIT, f"order:{order_id}")
+    ]
+    money = [
+        Moved(at=rfc3339(moment(at)), type=kind, amount=str(Money(amount, currency)),
+              remarks=remarks)
+        for at, kind, amount, currency, remarks in tx.execute(_MONEY, order_id)
+    ]  # fmt: skip
+    stock = _stock(tx, order, now)
+    return Explained(
+        order_id=order.id, reference_code=order.ref, client_id=order.client_id,
+        client=str(tx.execute(_CLIENT, order.client_id)[0][0]), status=order.status,
+        sub_status=order.sub_status, product=order.product_name, sku=str(order.sku),
+        quantity=order.quantity, delivered=order.delivered_quantity, pending=_missing(order),
+        wallet_id=order.wallet_id, charged=str(order.charged),
+        refunded=str(Money(order.refunded, order.price.currency)), why=_reason(order, hands),
+        stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock),
+    )  # fmt: skip
+
+
+def _stock(tx: Tx, order: Order, now: datetime) -> Stock:
+    sku, floor = order.sku, micros(floor_now(order, now))
+    rows = tx.execute(_STOCK, sku.product_id, sku.denomination, sku.currency, floor)
+    counts = {state: (int(valid), int(count)) for state, valid, count in rows}
+    valid, pooled = counts.get("pooled", (0, 0))
+    held_back = [counts.get(state, (0, 0))[1] for state in ("blocked", "quarantined")]
+    return Stock(
+        servable=valid,
+        too_short=pooled - valid,
+        received=counts.get("received", (0, 0))[0],
+        held_back=sum(held_back),
+    )
+
+
+def _missing(order: Order) -> int:
+    """Units that still wait: a bulk order's, too, that has no items before its first retry."""
+    return order.quantity - order.delivered_quantity if order.status in WAITING else 0
+
+
+def _reason(order: Order, hands: Sequence[Hand]) -> str:
+    """Why it is where it is."""
+    match order.status, order.sub_status:
+        case "PENDING", "INITIAL":
+            return (
+                f"an order of more than {BULK_ABOVE} units is parked; its first retry allocates "
+                "what the pool holds"
             )
-        ],
-    }
+        case "PENDING", _:
+            return (
+                "the pool did not hold all of it, and an order is delivered whole or parked; "
+                "no vendor was asked"
+            )
+        case "PARTIALLY_DELIVERED", "VENDOR_ORDER_PENDING":
+            return "a retry was cut short"
+        case "PARTIALLY_DELIVERED", _:
+            return "the last retry found too few in the pool"
+        case "DELIVERED", _:
+            how = "at once" if order.delivery_time == "INSTANT" else "later, by a retry"
+            return f"all of it was delivered, {how}"
+    last = [hand for hand in hands if hand.action == "order.cancel"][-1:]
+    by = "".join(f" by {hand.actor}: {hand.reason or 'no reason given'}" for hand in last)
+    return f"cancelled{by}; what was not delivered was refunded"
+
+
+def advice(order: Order, stock: Stock) -> list[Advice]:
+    """What can be done now, the best first; pure."""
+    does = f"starship order {{}} {order.id}"
+    because = '--reason "…"'
+    missing = _missing(order)
+    told: list[Advice] = []
+    if missing and stock.servable:
+        what = (
+            "deliver it: the pool holds enough"
+            if stock.servable >= missing
+            else f"deliver the {stock.servable} that the pool holds; the rest goes on waiting"
+        )
+        told.append(Advice(what=what, command=does.format("retry")))
+    if stock.servable < missing and stock.received:
+        what = f"put {stock.received} received ones on sale, then retry"
+        told.append(Advice(what=what, command="starship pump"))
+    if (short := missing - stock.servable - stock.received) > 0:
+        what = f"bring in {short} more, then retry"
+        told.append(Advice(what=what, command="starship stock import FILE.csv"))
+    if missing:
+        what = f"give the money for the {missing} that wait back, and close it"
+        told.append(Advice(what=what, command=f"{does.format('cancel')} {because}"))
+    item = "1" if order.quantity == 1 else "ITEM"
+    if not missing and order.delivered_quantity:
+        what = "give an item whose code is bad another voucher"
+        told.append(Advice(what=what, command=f"{does.format('replace')} {item} {because}"))
+    if not missing and order.delivered_quantity and order.refunded < order.charged.minor:
+        what = "or give the money for it back"
+        told.append(Advice(what=what, command=f"{does.format('refund')} --item {item} {because}"))
+    return told

@@ -12,11 +12,12 @@ from starship_core.ship import Ship
 from starship_core.store.orders import COLUMNS, order_of
 
 
-async def find_orders(
+async def find_orders(  # noqa: PLR0913  # what may be asked
     ship: Ship,
     *,
     status: str | None = None,
     client_id: int | None = None,
+    ref: str | None = None,
     older_than_hours: int | None = None,
     limit: int = 50,
 ) -> list[Order]:
@@ -27,6 +28,7 @@ async def find_orders(
     asked = {
         "status = ?": status and status.upper(),
         "client_id = ?": client_id,
+        "ref = ?": ref,
         "placed_at < ?": before,
     }
     given = [(text, value) for text, value in asked.items() if value is not None]

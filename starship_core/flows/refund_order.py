@@ -48,10 +48,9 @@ def _refund(
     owed = {int(n): int(minor) for n, minor in tx.execute(_OWED, order_id)}
     chosen = set(owed) if items is None else set(items)
     if not chosen or not chosen <= set(owed):
-        odd = ", ".join(map(str, sorted(chosen - set(owed)))) or "nothing"
-        raise WrongState(
-            f"order {order_id}: {odd} to refund among its delivered items", found=taken.status
-        )
+        odd = ", ".join(f"item {n}" for n in sorted(chosen - set(owed)))
+        why = f"{odd} is not delivered, or was" if odd else "all that is delivered was"
+        raise WrongState(f"order {order_id}: {why} refunded before", found=taken.status)
     minor = sum(owed[n] for n in chosen)
     key = f"order:{order_id}:refund:{taken.revision}"
     order = refund(tx, taken, minor, wallet, key=key, at=now)
