@@ -51,7 +51,7 @@ url = "{redis}"
 orders = 100000000
 reads = 100000000
 [plugins]
-enabled = ["wallet-ledger", "fx-fixed"]
+enabled = ["wallet-ledger", "fx-fixed", "source-csv"]
 [wallet]
 use = "wallet-ledger"
 [fx]

@@ -1,0 +1,214 @@
+"""What is interrupted: flows as clients and operators run them, and run again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from starship_core.access import Client
+from starship_core.errors import InsufficientFunds, WrongState
+from starship_core.flows.block_stock import block_stock
+from starship_core.flows.cancel_order import cancel_order
+from starship_core.flows.move_money import credit_wallet, reverse_credit
+from starship_core.flows.place_order import Replayed
+from starship_core.flows.pump_inventory import pump
+from starship_core.flows.read_order import Asker, OrderView, read_order
+from starship_core.flows.refund_order import refund_order
+from starship_core.flows.replace_voucher import replace_voucher
+from starship_core.flows.retry_order import retry_order
+from starship_core.model import Money, Sku
+from starship_core.store.orders import find_by_key
+from starship_core.testing.clock import START
+from tests.integration.ships import ANA, CARD, DINAR, SMALL, YEN, Dock, add_products
+
+NOW: Final = START + timedelta(days=2)
+SOURCE: Final = """
+[sources.incoming]
+use = "source-csv"
+folder = "incoming"
+"""
+_INCOMING: Final = """\
+product,denomination,currency,card_number,expires_at
+card,25.00,EUR,IN-1,
+card,25.00,EUR,IN-2,2031-01-01
+yen,1000,JPY,IN-3,
+card,25.00,EUR,IN-2,
+card,25.00,EUR,IN-4,2027-01-01
+"""
+"""Three good ones, a duplicate, and one that has expired."""
+_BULK: Final = 51
+
+
+@dataclass
+class Scene:
+    """A deployment in which a flow is about to run, and what it is run on."""
+
+    dock: Dock
+    acme: Client
+    other: Client
+
+    async def order_of(self, key: str) -> int:
+        """The id of acme's order under the key."""
+        found = await self.dock.ship.database.read(find_by_key, self.acme.id, key)
+        assert found is not None
+        return found[0]
+
+    async def placed(
+        self, key: str, sku: Sku, quantity: int, client: Client | None = None
+    ) -> OrderView:
+        """As a client does it: send it, and if the key is known, read what became of it."""
+        who = client or self.acme
+        answer = await self.dock.ask(who, key, sku, quantity)
+        order_id = answer.order_id if isinstance(answer, Replayed) else answer.order.id
+        view = await read_order(order_id, Asker(who, "req"), self.dock.ship)
+        if not isinstance(answer, Replayed):
+            assert view.order.status == answer.order.status
+            assert [u.code for _, u in view.units] == [u.code for u in answer.units]
+        return view
+
+
+async def prepare(dock: Dock) -> tuple[Client, Client]:
+    """Before any scene: two clients, stock, one order delivered, one waiting, one unit expired."""
+    await add_products(dock)
+    acme, other = await dock.client("acme"), await dock.client("other", {"EUR": "30.00"})
+    await dock.place(acme, "waiting-1", SMALL, 3)
+    await dock.stock(6, CARD)
+    await dock.place(acme, "delivered-1", CARD, 2)
+    await dock.stock(60, SMALL)
+    await dock.stock(1, CARD, START + timedelta(days=1))
+    return acme, other
+
+
+def put_files(folder: Path) -> None:
+    """What the pump finds in the source's folder."""
+    (folder / "incoming").mkdir()
+    (folder / "incoming" / "one.csv").write_text(_INCOMING)
+
+
+async def hit(scene: Scene) -> None:
+    view = await scene.placed("hit-0001", CARD, 2)
+    assert (view.order.status, len(view.units)) == ("DELIVERED", 2)
+
+
+async def miss(scene: Scene) -> None:
+    view = await scene.placed("miss-0001", YEN, 2)
+    assert (view.order.status, len(view.units)) == ("PENDING", 0)
+
+
+async def refusal(scene: Scene) -> None:
+    """Popped, claimed, and put back, because the wallet is too small."""
+    with suppress(InsufficientFunds):
+        await scene.placed("poor-0001", CARD, 2, scene.other)
+        raise AssertionError("30.00 pay for no 50.00")
+
+
+async def bulk(scene: Scene) -> None:
+    """Placed, then retried in three chunks."""
+    await scene.dock.ask(scene.acme, "bulk-0001", SMALL, _BULK)
+    order_id = await scene.order_of("bulk-0001")
+    with suppress(WrongState):
+        await retry_order(order_id, ANA, scene.dock.ship)
+    order = await scene.dock.order(order_id)
+    assert (order.status, order.delivered_quantity) == ("DELIVERED", _BULK)
+
+
+async def retry(scene: Scene) -> None:
+    order_id = await scene.order_of("waiting-1")
+    with suppress(WrongState):
+        await retry_order(order_id, ANA, scene.dock.ship)
+    view = await scene.placed("waiting-1", SMALL, 3)
+    assert (view.order.status, len(view.units)) == ("DELIVERED", 3)
+
+
+async def cancel(scene: Scene) -> None:
+    order_id = await scene.order_of("waiting-1")
+    with suppress(WrongState):
+        await cancel_order(order_id, ANA, scene.dock.ship)
+    assert (await scene.dock.order(order_id)).refunded == 3000
+
+
+async def refund(scene: Scene) -> None:
+    order_id = await scene.order_of("delivered-1")
+    with suppress(WrongState):
+        await refund_order(order_id, ANA, scene.dock.ship, items=[2])
+    assert (await scene.dock.order(order_id)).refunded == 2500
+
+
+async def replace(scene: Scene) -> None:
+    """The operator looks first: an order that was replaced is not replaced again."""
+    order_id = await scene.order_of("delivered-1")
+    if (await scene.dock.order(order_id)).revision == 1:
+        await replace_voucher(order_id, 1, ANA, scene.dock.ship)
+    view = await scene.placed("delivered-1", CARD, 2)
+    assert (view.order.revision, len(view.units)) == (2, 2)
+
+
+async def pumping(scene: Scene) -> None:
+    """What expired goes, what is new comes, from files."""
+    await pump(scene.dock.ship, by=ANA)
+
+
+async def money(scene: Scene) -> None:
+    """A credit under its reference, and another one taken back."""
+    (wallet,) = scene.other.wallets
+    for reference in ("first", "second"):
+        with suppress(WrongState):  # it was reversed already
+            await credit_wallet(
+                scene.dock.ship, wallet.id, Money(700, "EUR"), reference=reference, by=ANA
+            )
+    await reverse_credit(scene.dock.ship, "second", by=ANA)
+    assert await scene.dock.balance(scene.other) == 3700
+
+
+async def block(scene: Scene) -> None:
+    """One of the cards is taken out of sale."""
+    first = min(await scene.dock.on_sale(DINAR) or await scene.dock.on_sale(CARD))
+    states = dict(await scene.dock.sql("SELECT state, count(*) FROM vouchers GROUP BY state"))
+    if "blocked" not in states:
+        await block_stock(scene.dock.ship, [first], by=ANA)
+
+
+SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
+    "place, a hit": hit,
+    "place, a miss in yen": miss,
+    "place, refused": refusal,
+    "place and retry in bulk": bulk,
+    "retry": retry,
+    "cancel": cancel,
+    "refund": refund,
+    "replace": replace,
+    "pump": pumping,
+    "wallet credit and reversal": money,
+    "block": block,
+}
+ATOMIC: Final = frozenset(SCENES) - {
+    "place and retry in bulk", "pump", "wallet credit and reversal",
+}  # fmt: skip
+"""One transaction changes everything, so a crash leaves the state before or the state after."""
+
+_STATE: Final = {
+    "orders": "SELECT idempotency_key, status, sub_status, delivered_quantity, pending_items,"
+    " from_cache, refunded, charged FROM orders",
+    "items": "SELECT idempotency_key, items.status, count(*), CAST(sum(items.refunded) AS bigint)"
+    " FROM items JOIN orders ON orders.id = order_id GROUP BY idempotency_key, items.status",
+    "vouchers": "SELECT product_id, denomination, state, order_id IS NULL, count(*) FROM vouchers"
+    " GROUP BY product_id, denomination, state, order_id IS NULL",
+    "quarantine": "SELECT reason, count(*) FROM quarantine GROUP BY reason",
+    "money": "SELECT account, balance FROM ledger_accounts",
+    "transactions": "SELECT wallet_id, transaction_type, amount, count(*) FROM transactions"
+    " GROUP BY wallet_id, transaction_type, amount",
+    "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
+    " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",
+}
+
+
+async def state_of(dock: Dock) -> dict[str, list[Any]]:
+    """All that clients and operators could tell apart; no ids, no times."""
+    return {
+        name: sorted([[str(value) for value in row] for row in await dock.sql(query)])
+        for name, query in _STATE.items()
+    }
