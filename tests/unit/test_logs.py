@@ -1,6 +1,7 @@
 """Logs: one JSON object a line with ids, and nothing of what an exception says."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -98,8 +99,6 @@ async def test_a_lost_task_does_not_tell_its_exception(log: Any) -> None:
     del task
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import gc  # noqa: PLC0415
-
         gc.collect()
     (line,) = log()
     assert line["event"] == "Task exception was never retrieved"

@@ -186,7 +186,7 @@ SHOWN: dict[str, Callable[[Secret], str]] = {
     "repr": repr,
     "str": str,
     "f-string": lambda secret: f"{secret} {secret!r} {secret!s} {secret:>20}",
-    "percent": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031
+    "percent": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031  # the way under test
     "format": "{0} {0!r:>40}".format,
     "in a struct": lambda secret: repr(Holder(secret)),
     "in a dataclass": lambda secret: repr(Box(secret)),
@@ -270,7 +270,7 @@ def test_lines_of_a_price_add_up() -> None:
 
 
 @pytest.mark.parametrize(("quantity", "bulk"), [(1, False), (BULK_ABOVE, False), (51, True)])
-def test_bulk_begins_above_fifty(quantity: int, bulk: bool) -> None:  # noqa: FBT001
+def test_bulk_begins_above_fifty(quantity: int, *, bulk: bool) -> None:
     """As the fulfilment model says."""
     price = Price(currency="EUR", non_discounted_total=100, discount="0", total_amount=100)
     now = datetime(2027, 1, 1, tzinfo=UTC)
