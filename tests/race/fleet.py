@@ -72,21 +72,28 @@ class Fleet:
         put_in = Money.of(money, "GBP")
         await credit_wallet(self.ship, wallet_id, put_in, reference=f"T-{wallet_id}", by=ANA)
 
-    async def stock(self, product: int, count: int) -> None:
-        """Pump that many new vouchers in."""
+    def vouchers(self, product: int, count: int) -> list[Voucher]:
+        """New ones, each with a code of its own that is remembered in `made`."""
         made = self.made.setdefault(product, [])
         codes = [f"C-{product}-{len(made) + n:06}" for n in range(1, count + 1)]
+        made += codes
         sku = Sku(product, Money.of(FACE, "GBP").minor, "GBP")
-        vouchers = [
+        return [
             Voucher(
-                sku=sku, reference=code, card_number=Secret(code),
-                voucher_reference_number=f"VR-{code}", expires_at=NO_EXPIRY,
+                sku=sku,
+                reference=code,
+                card_number=Secret(code),
+                voucher_reference_number=f"VR-{code}",
+                expires_at=NO_EXPIRY,
             )
             for code in codes
-        ]  # fmt: skip
-        report = await pump(self.ship, by=ANA, sources={"shelf": Shelf(vouchers)})
+        ]
+
+    async def stock(self, product: int, count: int) -> None:
+        """Pump that many new vouchers in."""
+        shelf = Shelf(self.vouchers(product, count))
+        report = await pump(self.ship, by=ANA, sources={"shelf": shelf})
         assert report.sources[0].counts == {"taken": count}, report
-        made += codes
 
     async def sql(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return await self.ship.database.read(lambda tx: tx.execute(statement, *parameters))

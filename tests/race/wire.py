@@ -40,8 +40,13 @@ class Line:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def connect(self) -> None:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+        if self._streams is not None:
+            return
+        self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+        writer = self._streams[1]
+        if writer.get_extra_info("sockname") == writer.get_extra_info("peername"):
+            # nobody listens, and the kernel gave us that very port: we would talk to ourselves
+            raise ConnectionRefusedError
 
     async def call(self, request: bytes) -> Answer:
         """Raises NoAnswer, also after half an answer."""

@@ -1,0 +1,12 @@
+"""`make chaos`: kill server processes at random moments under load, then verify."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from tests.chaos.story import main
+
+    sys.exit(main())
