@@ -152,15 +152,15 @@ class Attack:
 
 
 def phases(seconds: int, kills: int) -> list[Phase]:
-    """A good half of the time is load; the rest is for starting, reading back and verifying."""
+    """Four fifths of the time are load; the rest is for starting, reading back and verifying."""
     few = max(1, kills // 4)
     return [
         Phase(
-            name="PostgreSQL, 2 servers", servers=2, seconds=0.5 * seconds, kills=kills - few,
+            name="PostgreSQL, 2 servers", servers=2, seconds=0.55 * seconds, kills=kills - few,
             reading=10 + 0.15 * seconds,
         ),
         Phase(
-            name="SQLite, 1 server", servers=1, seconds=0.2 * seconds, kills=few,
+            name="SQLite, 1 server", servers=1, seconds=0.25 * seconds, kills=few,
             reading=5 + 0.08 * seconds,
         ),
     ]  # fmt: skip

@@ -97,7 +97,8 @@ class Killer:
         async with asyncio.TaskGroup() as restarts:
             for moment in moments:
                 await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-                victim = await self._alive(began + seconds)
+                late = time.monotonic() > began + moment + 1
+                victim = await self._alive(began + seconds, 1 if late else self._needed())
                 if victim is None:
                     return
                 busy = in_flight()
@@ -106,9 +107,11 @@ class Killer:
                 self.busy_kills += busy > 0
                 restarts.create_task(victim.start())
 
-    async def _alive(self, until: float) -> Victim | None:
-        """Mostly it waits until all are up: where nobody serves, a death interrupts nothing."""
-        needed = 1 if self._chance.random() < 0.2 else len(self._victims)
+    def _needed(self) -> int:
+        """Mostly all must be up: where nobody serves, a death interrupts nothing."""
+        return 1 if self._chance.random() < 0.2 else len(self._victims)
+
+    async def _alive(self, until: float, needed: int) -> Victim | None:
         while time.monotonic() < until:
             alive = [victim for victim in self._victims if victim.port]
             if len(alive) >= needed:
