@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import structlog
 from sqlalchemy.exc import DBAPIError
 
 from starship_core.clock import micros
@@ -18,6 +19,8 @@ from starship_core.database import Tx, json_rows
 from starship_core.faults import sqlstate
 from starship_core.model import Order, Sku
 from starship_core.vault import Code, Unsealable
+
+_log = structlog.get_logger("starship.store")
 
 OpenCode = Callable[[int, str, str], Code]
 """`vault.reveal`: (voucher id, sealed, key id) → code; raises Unsealable."""
@@ -139,6 +142,7 @@ def _keep(tx: Tx, claimed: Claim, rows: Sequence[tuple[Any, ...]], open_code: Op
             code = open_code(voucher_id, sealed, key_id)
         except Unsealable:
             tx.execute(_QUARANTINE, voucher_id)
+            _log.error("voucher.quarantined", voucher=voucher_id)
             claimed.stale |= {voucher_id}
             continue
         sku = Sku(product_id, denomination, currency)
