@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -105,10 +106,15 @@ def without_network() -> Iterator[None]:
         yield
 
 
-def exchanges(file: Path) -> list[tuple[Any, dict[str, Any]]]:
+def exchanges(file: Path) -> Sequence[tuple[Any, dict[str, Any]]]:
     """The requests of a cassette, each with its answer."""
+    return _exchanges(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _exchanges(file: Path, _written: int) -> Sequence[tuple[Any, dict[str, Any]]]:
     found = FilesystemPersister.load_cassette(file, vcr.VCR().serializers["yaml"])
-    return list(zip(found[0], found[1], strict=True))
+    return tuple(zip(found[0], found[1], strict=True))
 
 
 def _vcr(
