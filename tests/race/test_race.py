@@ -31,17 +31,18 @@ class Race:
         self.placed: list[tuple[Buyer, dict[str, Any]]] = []
         self.refused: list[Buyer] = []
         self._answered = 0
+        orders = ORDERS * len(buyers)
         self._trouble = {
-            CLIENTS: self._flush,
-            2 * CLIENTS: self._stop,
-            4 * CLIENTS: self._flush,
+            orders // 6: self._flush,
+            orders // 3: self._stop,
+            orders * 2 // 3: self._flush,
         }
 
     async def run(self) -> None:
         """Redis is flushed after a sixth and two thirds of the answers, stopped after a third."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            for number in range(CLIENTS):
+            for number in range(len(self.plans)):
                 tasks.create_task(self._client(number))
 
     async def _client(self, number: int) -> None:
@@ -97,14 +98,13 @@ class Race:
 
 
 async def test_a_race(fleet: Fleet) -> None:
-    """Stock for half of it, then to spare; nothing is rebuilt by hand in between."""
+    """Stock for half of it, to spare, and to the last unit; nothing is rebuilt by hand."""
     buyers = [
         await fleet.buyer(f"client-{n}", POOR if n % 3 == 0 else "100000.00")
         for n in range(CLIENTS)
     ]
     scarce = Race(fleet, buyers, 1, seed=1)
-    rich = [plan for buyer, plan in scarce.plans if buyer.money > 100]
-    await fleet.stock(1, sum(map(sum, rich)) // 2)
+    await fleet.stock(1, sum(sum(plan) for who, plan in scarce.plans if who.money > 100) // 2)
     await scarce.run()
     await scarce.check()
     assert any(order["status"] == "PENDING" for _, order in scarce.placed)
@@ -116,9 +116,16 @@ async def test_a_race(fleet: Fleet) -> None:
     await plenty.check()
     assert {order["status"] for _, order in plenty.placed} == {"DELIVERED"}
 
+    rich = [buyer for buyer in buyers if buyer.money > 100]
+    exact = Race(fleet, rich, 3, seed=3)
+    await fleet.stock(3, sum(sum(plan) for _, plan in exact.plans))
+    await exact.run()
+    await exact.check()
+    assert {order["status"] for _, order in exact.placed} == {"DELIVERED"}
+
     for buyer in buyers:
         left = await balance(fleet, buyer)
-        assert left == buyer.money - scarce.spent(buyer) - plenty.spent(buyer)
+        assert left == buyer.money - sum(race.spent(buyer) for race in (scarce, plenty, exact))
         assert left >= 0
     assert await fleet.faults() == []
     status, said = await command(fleet.folder, "verify")
