@@ -21,8 +21,8 @@ _SERVER = "starship_core.web.server"
 
 def _options(function: Decorated) -> Decorated:
     for option in (
-        click.option("--host", metavar="ADDRESS", help="Instead of \\[server] host."),
-        click.option("--port", type=click.IntRange(0, 65535), help="Instead of \\[server] port."),
+        click.option("--host", metavar="ADDRESS", help="Instead of [server] host."),
+        click.option("--port", type=click.IntRange(0, 65535), help="Instead of [server] port."),
         click.option(
             "--log-level",
             type=click.Choice(["debug", "info", "warning", "error"]),
