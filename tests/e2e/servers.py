@@ -113,13 +113,13 @@ class Signed(httpx2.Auth):
     requires_request_body = True
 
     def __init__(self, credential: Credential, now: Callable[[], datetime]) -> None:
-        self._credential, self._now = credential, now
+        self.credential, self._now = credential, now
 
     def auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         request.headers.update(
-            self._credential.headers(
+            self.credential.headers(
                 request.method,
                 request.url.raw_path,
                 request.content,
@@ -319,13 +319,23 @@ STARSHIP = Path(sys.executable).with_name("starship")
 
 
 @contextmanager
-def running(folder: Path, *command: str, program: Path = STARSHIP) -> Iterator[Process]:
+def running(
+    folder: Path,
+    *command: str,
+    program: Path = STARSHIP,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
     """`starship serve` (or another command that serves) in the folder, on a free port."""
     log = folder / "server.log"
     arguments = [str(program), *(command or ("serve",)), "--port", "0", "--json"]
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            arguments, cwd=folder, stdout=subprocess.PIPE, stderr=stderr, text=True
+            arguments,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
         )
     assert process.stdout is not None
     try:
