@@ -224,4 +224,7 @@ def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str,
             sys.stdout.write(f"       {sentence}\n")
         if len(evidence) > EVIDENCE:
             console.print(f"       and {len(evidence) - EVIDENCE} more")
+    if any(ended.checks.values()):
+        for log in sorted(folder.glob("server-*.log")):
+            sys.stdout.write(f"--- the end of {log.name}\n{log.read_text()[-4000:]}\n")
     return {f"{phase.name}: {check}": evidence for check, evidence in ended.checks.items()}
