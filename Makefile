@@ -4,7 +4,7 @@ PYTHONS  = $(PYTHON) python3.13 python3.12 python3.11 python3
 BIN      = .venv/bin
 PROJECTS = $(wildcard pyproject.toml adapters/*/pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml)
 READY    = .venv/.ready
-SECONDS ?= 180
+SECONDS ?= 600
 JOBS    ?= 2
 COMPILE  = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
            --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
@@ -32,7 +32,7 @@ floor: $(READY) ## raise tests/floor.toml to what is collected now
 bench: $(READY) ## orders per second against the bare drivers (QUICK=1: a short look)
 	$(BIN)/python bench/run.py
 
-chaos: $(READY) ## kill servers at random moments under load, then verify (SECONDS=180)
+chaos: $(READY) ## kill servers at random moments under load, then verify (SECONDS=600: 200 kills)
 	$(BIN)/python tests/chaos/run.py --seconds $(SECONDS)
 
 lint: $(READY) ## ruff, mypy strict, import rules and our own rules
