@@ -69,6 +69,8 @@ class Deployment:
     database: str
     redis: str
     environment: dict[str, str]
+    logs: list[Path]
+    """Of servers that stand outside the folder."""
     said: list[bytes] = field(default_factory=list)
     """By commands, on both streams."""
     errors: list[bytes] = field(default_factory=list)
@@ -108,6 +110,7 @@ class Deployment:
         """Everywhere a secret could have come to lie: files, rows, Redis, what was said."""
         return {
             **files(self.folder, "vouchers", "delivery", "keys"),
+            **{str(path): path.read_bytes() for path in self.logs if path.exists()},
             "rows": in_tables(self.database),
             "redis": in_redis(self.redis),
             "said": b"\n".join(self.said),
@@ -116,7 +119,9 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(
+    database_url: str, redis_url: str, tmp_path: Path, run_folder: Path
+) -> Iterator[Deployment]:
     folder, plugins = tmp_path / "shop", tmp_path / "plugins"
     folder.mkdir()
     shutil.copytree(HERE / "leaky", plugins)
@@ -135,11 +140,12 @@ def deployment(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[De
         "STARSHIP_OPERATOR": "ana",
         "STARSHIP_LOG_LEVEL": "debug",
     }
+    logs = [run_folder / "postgresql" / "log", *run_folder.glob("*/redis.log")]
     with redis.Redis.from_url(redis_url) as client:  # remembers every command
         client.config_set("slowlog-log-slower-than", 0)
         client.config_set("slowlog-max-len", 100_000)
         client.slowlog_reset()
-        yield Deployment(folder, database_url, redis_url, environment)
+        yield Deployment(folder, database_url, redis_url, environment, logs)
         client.config_set("slowlog-log-slower-than", 10_000)
         client.config_set("slowlog-max-len", 128)
         client.slowlog_reset()
