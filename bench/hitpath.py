@@ -33,7 +33,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def rounds(self) -> int:
-        return 2 if self.quick else 5
+        return 2 if self.quick else 3
 
     @property
     def seconds(self) -> float:
