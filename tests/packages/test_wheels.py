@@ -27,7 +27,8 @@ UV = Path(sys.executable).with_name("uv")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHONS = chosen()
 PINNED = ROOT / "requirements" / "run.txt"
-STANDARD = ("starship-core", "starship-fx-fixed", "starship-source-csv", "starship-wallet-ledger")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+STANDARD = ("starship-core", *PROJECT["optional-dependencies"]["standard"])
 
 
 def projects() -> list[Path]:
