@@ -12,7 +12,7 @@ from starship_core import Money, Secret, VendorRegistration
 from starship_core.config_file import Place
 from starship_core.testing.scrub import Envelope
 
-LINES: Final = ("good", "rejected", "partial")
+LINES: Final = ("good", "rejected", "partial", "delayed")
 NOWHERE: Final = "http://127.0.0.1:1"
 """What a cassette calls the sandbox: an address that nobody has."""
 
@@ -48,6 +48,8 @@ class VendorCase:
     """One that the vendor refuses by its word."""
     partial: Line | None = None
     """One of which only a part is sold; for `partial=True`."""
+    delayed: Line | None = None
+    """One that is delivered later; for `delayed_codes=True`, if the good one is not."""
     sandbox: Callable[[], Any]
     """A fresh sandbox: an ASGI application that lets the section in."""
     source: str

@@ -167,7 +167,14 @@ class Stage:
         """Bought, and looked up until it has ended."""
         reply: VendorReply | None = await self.call(vendor.buy(purchase))
         if isinstance(reply, Accepted):
-            reply = await self.ended(vendor, purchase)
+            return await self.bought_later(vendor, purchase)
+        return self._noted(reply)
+
+    async def bought_later(self, vendor: Any, purchase: Purchase) -> VendorReply | None:
+        """What was accepted, once it has ended."""
+        return self._noted(await self.ended(vendor, purchase))
+
+    def _noted(self, reply: VendorReply | None) -> VendorReply | None:
         for voucher in getattr(reply, "vouchers", ()):
             parts = (voucher.card_number, voucher.pin_code, voucher.claim_url)
             self.codes += [part.reveal() for part in parts if part is not None]

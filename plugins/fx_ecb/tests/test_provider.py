@@ -45,6 +45,12 @@ def http(body: bytes, status: int = 200, *extra: str, length: int | None = None)
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
+def in_turn(*answers: bytes | None) -> Respond:
+    """One after the other, and the last one again: whoever asks too often is counted, not hung."""
+    left = list(answers)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
 class Server:
     """Answers what it is told to; None: never. Keeps what it was asked."""
 
@@ -129,9 +135,8 @@ async def test_a_currency_that_the_bank_does_not_list(clock: ManualClock) -> Non
 async def test_over_a_weekend_fridays_file_stays_fridays(clock: ManualClock) -> None:
     """Its time is never made younger: on Monday before four it is almost 72 hours old."""
     files = {"09T12:00": FRIDAY, "10T12:00": FRIDAY, "11T14:59": FRIDAY, "11T15:10": MONDAY}
-    coming = iter(files.values())
     ages = []
-    async with ecb(lambda: http(next(coming)), clock) as (provider, _):
+    async with ecb(in_turn(*map(http, files.values())), clock) as (provider, _):
         for moment in files:
             clock.set(datetime.fromisoformat(f"2027-01-{moment}:00+00:00"))
             ages.append((clock() - (await provider.rates("USD")).as_of) / timedelta(minutes=1))
@@ -140,8 +145,8 @@ async def test_over_a_weekend_fridays_file_stays_fridays(clock: ManualClock) -> 
 
 async def test_one_download_serves_all_for_a_while(clock: ManualClock) -> None:
     """Twenty currencies at once are one request, and the next comes after `every_minutes`."""
-    files = iter((FRIDAY, MONDAY))
-    async with ecb(lambda: http(next(files)), clock, every_minutes=30) as (provider, server):
+    files = in_turn(http(FRIDAY), http(MONDAY))
+    async with ecb(files, clock, every_minutes=30) as (provider, server):
         bases = ("USD", "GBP", "EUR", "CHF", "JPY") * 4
         tables = await asyncio.gather(*(provider.rates(base) for base in bases))
         clock.advance(minutes=29, seconds=59)
@@ -210,8 +215,8 @@ async def test_a_server_that_drips_is_not_waited_for(clock: ManualClock) -> None
 
 async def test_a_dead_server_is_asked_once_in_five_seconds(clock: ManualClock) -> None:
     """However many currencies ask; then it is asked again, and its answer counts."""
-    answers = iter((http(b"", 500), http(FRIDAY)))
-    async with ecb(lambda: next(answers), clock) as (provider, server):
+    answers = in_turn(http(b"", 500), http(FRIDAY))
+    async with ecb(answers, clock) as (provider, server):
         for base in ("USD", "GBP", "EUR"):
             with pytest.raises(Unavailable, match="HTTP 500"):
                 await provider.rates(base)
@@ -223,8 +228,8 @@ async def test_a_dead_server_is_asked_once_in_five_seconds(clock: ManualClock) -
 
 async def test_a_file_that_can_no_longer_be_had_is_not_made_up(clock: ManualClock) -> None:
     """The core keeps the last good table and decides how old it may be; here nothing is kept."""
-    answers = iter((http(FRIDAY), http(b"", 500), http(MONDAY)))
-    async with ecb(lambda: next(answers), clock) as (provider, _):
+    answers = in_turn(http(FRIDAY), http(b"", 500), http(MONDAY))
+    async with ecb(answers, clock) as (provider, _):
         assert (await provider.rates("GBP")).as_of == datetime(2027, 1, 8, 15, tzinfo=UTC)
         clock.advance(minutes=10)
         with pytest.raises(Unavailable):
@@ -235,8 +240,8 @@ async def test_a_file_that_can_no_longer_be_had_is_not_made_up(clock: ManualCloc
 
 async def test_whoever_gives_up_leaves_the_way_free(clock: ManualClock) -> None:
     """The core's deadline cancels a question in the middle; the next one asks anew."""
-    answers = iter((None, http(FRIDAY)))
-    async with ecb(lambda: next(answers), clock) as (provider, server):
+    answers = in_turn(None, http(FRIDAY))
+    async with ecb(answers, clock) as (provider, server):
         asking = asyncio.ensure_future(provider.rates("USD"))
         await server.asked.wait()
         asking.cancel()

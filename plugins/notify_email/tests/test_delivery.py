@@ -317,14 +317,12 @@ async def test_a_certificate_that_does_not_fit(
     assert (inbox.taken, inbox.logins) == ([], [])
 
 
-async def test_a_server_without_tls_is_given_nothing() -> None:
+@pytest.mark.parametrize(
+    "login", [{}, {"username": "starship", "password": Secret("its-password")}]
+)
+async def test_a_server_without_tls_is_given_nothing(login: dict[str, Any]) -> None:
     """Whoever strips STARTTLS on the way gets neither letter nor password."""
-    settings: dict[str, Any] = {
-        "tls": "starttls",
-        "username": "starship",
-        "password": Secret("its-password"),
-    }
-    async with receiving() as inbox, mail(inbox.port, **settings) as notifier:
+    async with receiving() as inbox, mail(inbox.port, tls="starttls", **login) as notifier:
         with pytest.raises(Unavailable, match=r"cannot be used \(SMTPException\)"):
             await notifier.notify(EVENT, ALL)
     assert inbox.taken == []

@@ -257,8 +257,11 @@ async def test_nobody_listens() -> None:
     ],
 )
 async def test_once_the_status_is_there_the_rest_does_not_matter(answer: bytes) -> None:
-    """An answer that never ends, breaks off, or is huge: it was delivered, and is read no more."""
-    async with receiving(lambda: answer) as receiver, webhooks() as notifier:
+    """An answer that never ends, breaks off, or is huge: it was delivered, and is read no more.
+
+    The deadline is shorter than the time for reading: once there is a status, it is over.
+    """
+    async with receiving(lambda: answer) as receiver, webhooks(timeout=0.8) as notifier:
         await notifier.notify(EVENT, to(receiver.target()))
         await notifier.notify(EVENT, to(receiver.target()))
     assert (len(receiver.received), receiver.connections) == (2, 2)

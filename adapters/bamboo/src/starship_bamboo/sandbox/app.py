@@ -58,7 +58,7 @@ def sandbox_app(world: World | None = None) -> Litestar:
         return _json([{"reference": one.reference, "quantity": one.quantity,
                        "status": known.status(one)} for one in known.orders.values()])  # fmt: skip
 
-    return Litestar([bamboo, purchases], openapi_config=None)
+    return Litestar([bamboo, purchases], openapi_config=None, logging_config=None)
 
 
 class Doors:

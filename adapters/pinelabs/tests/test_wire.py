@@ -1,0 +1,339 @@
+"""`wire` against requests and answers written by hand; no connection anywhere."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from starship_pinelabs import wire
+from starship_pinelabs.answers import Answer, error_code
+from starship_pinelabs.codes import CODES
+from starship_pinelabs.config import PineLabsConfig
+from starship_pinelabs.signature import canonical
+
+from starship_core import (
+    NO_EXPIRY,
+    Accepted,
+    Ambiguous,
+    Bought,
+    Money,
+    Purchase,
+    Refused,
+    Secret,
+    Sku,
+    Unavailable,
+    Voucher,
+)
+
+REFNO = "ORG1_20240211_0001"
+FACE = Sku(7, 100000, "INR")
+CONFIG = PineLabsConfig(
+    base_url="https://sandbox.woohoo.in", client_id="c", client_secret=Secret("s"), username="u",
+    password=Secret("p"), category="121", firstname="Asha", lastname="Rao",
+    email="asha@example.com", telephone="+919800000001",
+)  # fmt: skip
+CARD: dict[str, Any] = {
+    "sku": "DEMOEGC001", "productName": "Demo E-Gift Card",
+    "labels": {"cardNumber": "Card Number", "cardPin": "Card Pin"},
+    "cardNumber": "6000000000000017", "cardPin": "012345", "merchantCardNumber": None,
+    "activationCode": None, "barcode": None, "activationUrl": None,
+    "redemptionUrl": {"label": "", "url": ""}, "formats": [{"key": "CNPIN", "value": "x"}],
+    "amount": "1000.00", "validity": "2025-02-10T23:59:59+05:30",
+    "issuanceDate": "2024-02-11T09:30:06+00:00", "sequenceNumber": None, "cardId": 5550001,
+    "theme": "",
+}  # fmt: skip
+COMPLETE: dict[str, Any] = {
+    "status": "COMPLETE", "orderId": "ABF0000000017", "refno": REFNO,
+    "cancel": {"allowed": True, "allowedWithIn": 15},
+    "currency": {"code": "INR", "numericCode": "356", "symbol": "₹"},
+    "payments": [{"code": "svc", "balance": "998000.0000"}], "cards": [CARD],
+    "products": {"DEMOEGC001": {"sku": "DEMOEGC001", "specialInstruction": ""}},
+    "additionalTxnFields": [],
+}  # fmt: skip
+PROCESSING: dict[str, Any] = {
+    "status": "PROCESSING", "orderId": "ABF0000000018", "refno": REFNO,
+    "cancel": {"allowed": False}, "currency": {"code": "INR", "numericCode": "356", "symbol": "₹"},
+    "payments": [{"code": "svc", "balance": "993000.0000"}],
+}  # fmt: skip
+
+
+def purchase(**changed: object) -> Purchase:
+    given = Purchase(
+        reference=REFNO,
+        sku=FACE,
+        quantity=1,
+        vendor_product="DEMOEGC001",
+        ceiling=Money(100000, "INR"),
+        planned_at=datetime(2024, 2, 11, tzinfo=UTC),
+    )
+    return msgspec.structs.replace(given, **changed)
+
+
+def answer(status: int, body: object) -> Answer:
+    return Answer(status, json.dumps(body).encode())
+
+
+def error(code: object, status: int = 400) -> Answer:
+    return answer(status, {"code": code, "message": "m", "messages": []})
+
+
+def ordered(given: Answer) -> object:
+    return wire.ordered(given, purchase())
+
+
+def test_an_order_is_written_as_pine_labs_reads_it() -> None:
+    """The body that worked in the vendor's sandbox: amounts and currency are numbers."""
+    person = {
+        "firstname": "Asha", "lastname": "Rao", "email": "asha@example.com",
+        "telephone": "+919800000001", "country": "IN",
+    }  # fmt: skip
+    assert json.loads(canonical(wire.order(purchase(), CONFIG))) == {
+        "address": person | {"billToThis": True}, "billing": person,
+        "payments": [{"code": "svc", "amount": 1000}], "refno": REFNO,
+        "products": [{"sku": "DEMOEGC001", "price": 1000, "qty": 1, "currency": 356}],
+        "syncOnly": True, "deliveryMode": "API",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("quantity", "sync"), [(4, True), (5, False)])
+def test_larger_orders_do_not_wait_for_their_cards(quantity: int, *, sync: bool) -> None:
+    """And what is paid is the sum."""
+    body = wire.order(purchase(quantity=quantity, sku=Sku(7, 1250, "INR")), CONFIG)
+    assert body["syncOnly"] is sync
+    assert body["products"][0]["price"] == Decimal("12.5")
+    assert body["payments"][0]["amount"] == Decimal("12.5") * quantity
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"reference": "a b"}, "the reference is not of"),
+        ({"reference": "A" * 56}, "the reference is not of"),
+        ({"reference": "é"}, "the reference is not of"),
+        ({"sku": Sku(7, 100, "XXX")}, "the number of the currency XXX"),
+        ({"quantity": 101}, "one order is of 1 to 100 units"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_before(changed: dict[str, object], why: str) -> None:
+    """Nothing leaves the machine."""
+    told = wire.unsendable(purchase(**changed), most=100)
+    assert told is not None
+    assert told.startswith(why)
+    assert wire.unsendable(purchase(), most=100) is None
+
+
+def test_a_complete_order() -> None:
+    """Number and PIN as text, the value from its text, Indian midnight in UTC."""
+    assert ordered(answer(201, COMPLETE)) == Bought(
+        vouchers=(
+            Voucher(
+                sku=FACE,
+                reference="5550001",
+                card_number=Secret("6000000000000017"),
+                pin_code=Secret("012345"),
+                expires_at=datetime(2025, 2, 10, 18, 29, 59, tzinfo=UTC),
+            ),
+        ),
+        charged=None,
+        vendor_reference="ABF0000000017",
+    )
+
+
+LAYOUTS: list[tuple[dict[str, Any], tuple[str | None, str | None, str | None]]] = [
+    ({"cardNumber": None, "cardPin": "VC-1"}, ("VC-1", None, None)),
+    ({"cardNumber": None, "cardPin": None, "activationCode": "AC-1"}, ("AC-1", None, None)),
+    ({"cardNumber": "N", "cardPin": None, "activationCode": "AC-1"}, ("N", "AC-1", None)),
+    (
+        {"cardNumber": None, "cardPin": None, "activationUrl": "https://a.example/1"},
+        (None, None, "https://a.example/1"),
+    ),
+    ({"cardNumber": "", "cardPin": "VC-1"}, ("VC-1", None, None)),
+]
+
+
+@pytest.mark.parametrize(("layout", "expected"), LAYOUTS)
+def test_where_the_code_is(
+    layout: dict[str, Any], expected: tuple[str | None, str | None, str | None]
+) -> None:
+    """It depends on the product's kind; an empty text is none."""
+    reply = ordered(answer(201, COMPLETE | {"cards": [CARD | layout]}))
+    assert isinstance(reply, Bought)
+    (voucher,) = reply.vouchers
+    parts = (voucher.card_number, voucher.pin_code, voucher.claim_url)
+    assert tuple(part and part.reveal() for part in parts) == expected
+
+
+def test_a_card_that_shows_nothing_yet() -> None:
+    """More is to come."""
+    blank = CARD | {"cardNumber": None, "cardPin": None, "cardId": None}
+    reply = ordered(answer(201, COMPLETE | {"cards": [CARD, blank]}))
+    assert isinstance(reply, Bought)
+    assert (len(reply.vouchers), reply.final) == (1, False)
+
+
+def test_what_a_card_may_lack() -> None:
+    """An id: its place in the order; a validity: it never expires."""
+    reply = ordered(answer(201, COMPLETE | {"cards": [CARD | {"cardId": None, "validity": None}]}))
+    assert isinstance(reply, Bought)
+    assert reply.vouchers[0].reference == "ABF0000000017:1"
+    assert reply.vouchers[0].expires_at == NO_EXPIRY
+
+
+@pytest.mark.parametrize("status", ["PROCESSING", "PENDING", "Activate Error", "Closed", ""])
+def test_any_other_status_is_open(status: str) -> None:
+    """PROCESSING is debited; a word that nobody knows neither delivers nor refuses."""
+    open_order = Accepted(vendor_reference="ABF0000000018")
+    told = answer(202, PROCESSING | {"status": status})
+    assert ordered(told) == open_order
+    assert wire.looked_up(told._replace(status=200), purchase()) == open_order
+
+
+def test_complete_without_cards_is_looked_up() -> None:
+    """Asked for in the same call, and yet not there."""
+    told = answer(200, COMPLETE | {"cards": []})
+    assert ordered(told) == Accepted(vendor_reference="ABF0000000017")
+    found = wire.looked_up(told, purchase())
+    assert isinstance(found, wire.Order)
+
+
+def test_cancelled_is_refused() -> None:
+    """The money was returned."""
+    told = answer(200, PROCESSING | {"status": "CANCELED"})
+    refused = Refused(reason="CANCELED: the money was returned")
+    assert ordered(told) == refused
+    assert wire.looked_up(told, purchase()) == refused
+    assert wire.cards(answer(410, {"state": "CANCELED"}), "ABF1") == refused
+
+
+def test_cards_that_are_not_ready() -> None:
+    """409; the key is `state` here."""
+    assert wire.cards(answer(409, {"state": "PROCESSING"}), "ABF1") == Accepted(
+        vendor_reference="ABF1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(409, {}), (410, {"state": "x"}), (409, []), (404, {})]
+)
+def test_cards_that_make_no_sense(status: int, body: object) -> None:
+    """An edge may answer so, too."""
+    with pytest.raises(Ambiguous):
+        wire.cards(answer(status, body), "ABF1")
+
+
+@pytest.mark.parametrize("code", [code for code, meant in CODES.items() if meant.money == "no"])
+def test_a_listed_code_is_a_refusal(code: int) -> None:
+    """As a number or as text."""
+    refused = Refused(reason=f"{code}: {CODES[code].meaning}")
+    assert ordered(error(code)) == refused
+    assert ordered(error(str(code))) == refused
+
+
+@pytest.mark.parametrize("code", [5313, 8232, 6053, 5321, 6050, 8212, 11429, 5320])
+def test_a_code_that_leaves_it_open(code: int) -> None:
+    """The first send may have bought."""
+    with pytest.raises(Ambiguous, match=str(code)):
+        ordered(error(code))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        error(5034),
+        error(None),
+        error(True),
+        error("5310x"),
+        error(5310, 422),
+        error(5310, 500),
+        answer(400, []),
+        Answer(400, b"5310"),
+        Answer(200, b"<html>"),
+        Answer(201, b""),
+        answer(200, COMPLETE | {"refno": "ANOTHER"}),
+        answer(200, COMPLETE | {"currency": None}),
+        answer(200, COMPLETE | {"cards": [CARD | {"sku": "ANOTHER"}]}),
+        answer(200, COMPLETE | {"cards": [CARD | {"amount": "1000.001"}]}),
+        answer(200, COMPLETE | {"cards": [CARD | {"amount": "NaN"}]}),
+        answer(200, COMPLETE | {"cards": [CARD | {"amount": "1e99999999"}]}),
+        answer(200, COMPLETE | {"cards": [CARD | {"validity": "2025-02-10T23:59:59"}]}),
+        answer(200, COMPLETE | {"cards": [CARD | {"validity": "soon"}]}),
+        Answer(503, b"<html>"),
+        Answer(302, b""),
+    ],
+)
+def test_anything_unlisted_is_ambiguous(given: Answer) -> None:
+    """The answer is kept, and not shown."""
+    with pytest.raises(Ambiguous) as raised:
+        ordered(given)
+    assert raised.value.raw == Secret(given.body.decode())
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_turned_away_at_the_door(status: int) -> None:
+    """Whatever the body is: the edge answers with a page."""
+    for sort in (wire.ordered, wire.looked_up):
+        with pytest.raises(Unavailable):
+            sort(Answer(status, b"<html>"), purchase())
+
+
+def test_lookups() -> None:
+    """5320 is "no such order"; what fails is asked again; what is archived is for an operator."""
+    assert wire.looked_up(error(5320), purchase()) is None
+    with pytest.raises(Unavailable):
+        wire.looked_up(Answer(503, b""), purchase())
+    for given in (error(11429), error(5320, 404), Answer(404, b"<html>")):
+        with pytest.raises(Ambiguous):
+            wire.looked_up(given, purchase())
+
+
+def test_reversals() -> None:
+    """Under way, done before, or it stays bought; else nobody knows."""
+    body = {"code": 0, "message": "", "messages": [], "order": {"orderId": "ABF1", "refno": REFNO}}
+    under_way = Accepted(vendor_reference="ABF1")
+    assert wire.reversed_(answer(202, body)) == under_way
+    assert wire.reversed_(answer(200, body)) == under_way
+    assert wire.reversed_(error(10467)) == Refused(reason="10467: it stays bought")
+    for given in (error(8221), error(5320), error(10467, 500), answer(202, {"code": 0})):
+        with pytest.raises(Ambiguous):
+            wire.reversed_(given)
+
+
+def test_a_page_of_products() -> None:
+    """Prices are text; a product may lack most keys; `cpg` is a list or an object."""
+    rupee = {"code": "INR", "symbol": None, "numericCode": "356"}
+    least = {"sku": "A", "name": "a", "currency": rupee, "minPrice": "100", "maxPrice": "10000.50"}
+    full = least | {"sku": "B", "price": {"cpg": {"INR": {"type": "RANGE"}}}, "images": []}
+    for count in (40, "40"):
+        body = {"id": "121", "productsCount": count, "products": [least, full]}
+        total, products = wire.page(answer(200, body))
+        assert (total, [one.vendor_product for one in products]) == (40, ["A", "B"])
+        assert products[0].maximum == Decimal("10000.50")
+
+
+@pytest.mark.parametrize("change", [{"minPrice": "cheap"}, {"minPrice": 100}, {"sku": None}])
+def test_a_product_that_cannot_be_read(change: dict[str, object]) -> None:
+    """Is not guessed at."""
+    rupee = {"code": "INR"}
+    one = {"sku": "A", "name": "a", "currency": rupee, "minPrice": "1", "maxPrice": "2"} | change
+    with pytest.raises(Ambiguous):
+        wire.page(answer(200, {"productsCount": 1, "products": [one]}))
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b'{"code":"6049"}', 6049), (b'{"code":1.5}', None), (b"[" * 99999, None)]
+)
+def test_codes_are_numbers_or_text(body: bytes, code: int | None) -> None:
+    """The balance's answers write text."""
+    assert error_code(Answer(400, body)) == code
+
+
+def test_the_table_is_whole() -> None:
+    """Every code of the documentation that an order can be answered with, and no other."""
+    unknown = sorted(code for code, meant in CODES.items() if meant.money == "unknown")
+    assert unknown == [5313, 5320, 5321, 6050, 6053, 8212, 8232, 11429]
+    assert len(CODES) == 116
+    sort: Callable[[int], bool] = CODES.__contains__
+    assert not sort(5034)
