@@ -50,7 +50,7 @@ format: $(READY) ## let ruff write the code as it wants it
 docs: $(READY) ## the documentation as a site, in docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
-migration-baseline: $(READY) ## revision 0001 anew from tables.py: only before the first release
+migration-baseline: $(READY) ## revision 0001 anew from the tables: only before the first release
 	$(BIN)/python tools/migration.py starship_core --baseline
 
 lock: $(READY) ## requirements/*.txt anew, names and versions only (UPGRADE=1: newest versions)

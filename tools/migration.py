@@ -1,4 +1,4 @@
-"""Write the Alembic script that leads from the last revision to what `tables.py` says now.
+"""Write the Alembic script that leads from the last revision to what `tables` says now.
 
     python tools/migration.py starship_core add_discounts   the next revision
     python tools/migration.py starship_core --baseline      v0001 anew: before the first release
@@ -50,14 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--baseline", action="store_true", help="write v0001 anew")
     chosen = parser.parse_args(arguments)
 
-    package = import_module(f"{chosen.package}.tables")
-    folder = Path(str(package.__file__)).parent / "migrations" / "versions"
+    tables = import_module(f"{chosen.package}.tables")
+    folder = Path(*import_module(chosen.package).__path__) / "migrations" / "versions"
     if chosen.baseline:
-        file = write(chosen.package, package.metadata, folder, name="baseline", last="0000")
+        file = write(chosen.package, tables.metadata, folder, name="baseline", last="0000")
     else:
         scripts = schema.scripts(f"{chosen.package}:migrations")
         last = scripts.want() if scripts else "0000"
-        file = write(chosen.package, package.metadata, folder, name=chosen.name, last=last)
+        file = write(chosen.package, tables.metadata, folder, name=chosen.name, last=last)
     print(file)
     return 0
 

@@ -100,8 +100,8 @@ async def test_a_fresh_database_is_brought_to_the_wanted_schema(bare: Opened) ->
     assert await schema.upgrade(bare) == [SchemaStatus("starship_core", WANT, WANT)]
 
 
-async def test_the_migrated_schema_is_what_tables_py_says(bare: Opened, database: Opened) -> None:
-    """Whoever changes tables.py writes the migration with it (`make migration-baseline`)."""
+async def test_the_migrated_schema_is_what_the_tables_say(bare: Opened, database: Opened) -> None:
+    """Whoever changes the tables writes the migration with it (`make migration-baseline`)."""
     await bare.run(lambda tx: tables.metadata.create_all(tx.connection))
     expected = await bare.read(_catalogue)
     found = {row for row in await database.read(_catalogue) if row[0] in tables.metadata.tables}
