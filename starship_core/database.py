@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
 from starship_core.errors import ConfigError, Unavailable
-from starship_core.faults import lost_race, raised_by_driver, translate
+from starship_core.faults import Outage, lost_race, raised_by_driver
 
 T = TypeVar("T")
 
@@ -138,6 +138,7 @@ class PostgreSQL:
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(self, url: str, connections: int) -> None:
+        self.outage = Outage()
         self.engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=connections,
@@ -156,13 +157,13 @@ class PostgreSQL:
         )
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await _until_won(lambda: self._once(self.engine, work, arguments))
+        return await _until_won(lambda: self._once(self.engine, work, arguments), self.outage)
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
             return await self._once(self.snapshots, work, arguments)
         except Exception as error:
-            raise translate(error) from error
+            raise self.outage.translate(error) from error
 
     async def _once(
         self, engine: AsyncEngine, work: Callable[..., T], arguments: tuple[Any, ...]
@@ -180,6 +181,7 @@ class SQLite:
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(self, path: Path, readers: int) -> None:
+        self.outage = Outage()
         self.writer = _sqlite_engine(path, begin="BEGIN IMMEDIATE", pool=1)
         self.reader = _sqlite_engine(path, begin="BEGIN", pool=readers, query_only=True)
         self.writer_thread = ThreadPoolExecutor(1, "starship-sqlite-writer")
@@ -187,7 +189,8 @@ class SQLite:
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await _until_won(
-            lambda: _patiently(self.writer_thread.submit(_in_thread, self.writer, work, arguments))
+            lambda: _patiently(self.writer_thread.submit(_in_thread, self.writer, work, arguments)),
+            self.outage,
         )
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -196,7 +199,7 @@ class SQLite:
                 self.reader_threads.submit(_in_thread, self.reader, work, arguments)
             )
         except Exception as error:
-            raise translate(error) from error
+            raise self.outage.translate(error) from error
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -206,14 +209,14 @@ class SQLite:
         self.reader.dispose()
 
 
-async def _until_won(once: Callable[[], Awaitable[T]]) -> T:
+async def _until_won(once: Callable[[], Awaitable[T]], outage: Outage) -> T:
     """What `once` answers; a transaction that lost a race is begun again, `ATTEMPTS` in all."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return await once()
         except Exception as error:
             if attempt == ATTEMPTS or not lost_race(error):
-                raise translate(error) from error
+                raise outage.translate(error) from error
     raise AssertionError  # pragma: no cover
 
 

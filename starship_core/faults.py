@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from typing import Final
 
+import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from starship_core.errors import Unavailable
 
 _RACES: Final = {"40001", "40P01"}
-_TRANSIENT: Final = ("08", "53", "55", "57")  # connection, resources, lock not available, shutdown
+# connection, read-only (a standby), resources, lock not available, shutdown
+_TRANSIENT: Final = ("08", "25006", "53", "55", "57")
+_SILENCE: Final = 10.0
+_log = structlog.get_logger("starship.database")
 
 
 class RaceLost(Exception):
@@ -43,6 +48,29 @@ def translate(error: Exception) -> Exception:
     if state and (state in _RACES or state.startswith(_TRANSIENT)):
         return Unavailable("the database is away or busy", retry_after=2)
     return error
+
+
+class Outage:
+    """`translate` for one database, which tells the log why it is away: once in ten seconds."""
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def translate(self, error: Exception) -> Exception:
+        told = translate(error)
+        if told is not error and not isinstance(error, RaceLost):
+            now = time.monotonic()
+            if now >= self._silent_until:
+                self._silent_until = now + _SILENCE
+                _log.info("database.unavailable", reason=reason(error))
+        return told
+
+
+def reason(error: BaseException) -> str:
+    """What to look at, without a text: `SQLITE_FULL`, `57P01`, `ConnectionRefusedError`."""
+    origin = getattr(error, "orig", None) or error
+    name = getattr(origin, "sqlite_errorname", None) or sqlstate(error)
+    return name or type(origin).__name__
 
 
 def lost_race(error: Exception) -> bool:

@@ -91,7 +91,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         possible = {*self.errors, *(() if self.public else _ALWAYS)}
         if self.body is not None:
             possible.update(_WITH_BODY)
-        if self.query:
+        if not self.public:  # a parameter that is not known is refused everywhere
             possible.add("E_VALIDATION_FAILURE")
         if "{" in path:
             possible.add("NOT_FOUND")

@@ -62,6 +62,7 @@ async def create_order(request: AnyRequest) -> ASGIApp:
     require_json(request.scope["headers"])
     key = idempotency_key(request.scope["headers"])
     new = _new_order(decode(body_of(request), _body), key, request_id(request))
+    read_query(request.scope["query_string"], ())
     ship, client = ship_of(request), caller(request)
     placed = await place_order(new, client, ship)
     if isinstance(placed, Replayed):

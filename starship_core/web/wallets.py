@@ -137,6 +137,7 @@ def _sorted(rows: Sequence[tuple[Any, ...]], sort: Sort) -> Sequence[tuple[Any, 
 )
 async def get_wallet(request: AnyRequest) -> ASGIApp:
     wallet_id = path_id(request.path_params["wallet_id"], "wallet")
+    read_query(request.scope["query_string"], ())
     ship, client = ship_of(request), caller(request)
     for row in await ship.database.read(_rows, _WALLETS, client.id):
         if row[0] == wallet_id:
@@ -227,6 +228,7 @@ def _list(
 )
 async def get_transaction(request: AnyRequest) -> ASGIApp:
     number = path_id(request.path_params["transaction_id"], "transaction")
+    read_query(request.scope["query_string"], ())
     ship = ship_of(request)
     rows = await ship.database.read(_rows, _ONE, number, caller(request).id)
     if not rows:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import asyncpg
@@ -20,6 +20,7 @@ from starship_core.flows.place_order import Replayed
 from starship_core.flows.refund_order import refund_order
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
+from starship_core.flows.verify import verify
 from starship_core.store.write import Placed
 from starship_core.testing.clock import ManualClock
 from tests.integration.ships import ANA, CARD, SMALL, Dock, add_products, docked, written
@@ -161,6 +162,69 @@ async def test_connections_that_die(docks: list[Dock], database_url: str) -> Non
     ]
     assert await first.on_sale() == set()
     await first.sound()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("flow", ["place", "retry", "replace"])
+async def test_what_another_holds_is_waited_for(
+    docks: list[Dock], database_url: str, flow: str
+) -> None:
+    """The last voucher is locked elsewhere and let go: it is delivered, not called a miss."""
+    first = docks[0]
+    client = await first.client("acme")
+    waiting = (await first.place(client, "waiting-1")).order.id
+    await first.stock(2 if flow == "replace" else 1)
+    if flow == "replace":
+        waiting = (await first.place(client, "delivered-1")).order.id
+    holding = asyncio.create_task(hold_vouchers(database_url, seconds=0.6))
+    await asyncio.sleep(0.1)
+    if flow == "place":
+        assert (await first.place(client, "key-0001")).order.status == "DELIVERED"
+    elif flow == "retry":
+        assert (await retry_order(waiting, ANA, first.ship)).status == "DELIVERED"
+    else:
+        with pytest.raises(Unavailable, match="busy"):
+            await replace_voucher(waiting, 1, ANA, first.ship)
+    await holding
+    assert len(await first.on_sale()) == (1 if flow == "replace" else 0)
+    await first.sound()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_what_another_keeps_is_not_waited_for_long(
+    docks: list[Dock], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locked for good: 503 in the end, never parked; orders for other goods go on meanwhile."""
+    monkeypatch.setattr("starship_core.till.PATIENCE_SECONDS", 0.5)
+    first = docks[0]
+    client = await first.client("acme")
+    await first.stock(1)
+    holding = asyncio.create_task(hold_vouchers(database_url, seconds=30))
+    await asyncio.sleep(0.1)
+    contended = asyncio.create_task(first.place(client, "key-0001"))
+    await asyncio.sleep(0.05)
+    assert (await first.place(client, "key-0002", SMALL)).order.status == "PENDING"
+    assert not contended.done()
+    with pytest.raises(Unavailable):
+        await contended
+    holding.cancel()
+    with suppress(asyncio.CancelledError):
+        await holding
+    assert await first.sql("SELECT idempotency_key FROM orders") == [("key-0002",)]
+    assert await verify(first.ship) == []
+
+
+async def hold_vouchers(url: str, *, seconds: float) -> None:
+    """Another transaction has them, and gives them up unchanged."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.fetch(
+                "SELECT id FROM vouchers WHERE state = 'pooled' FOR NO KEY UPDATE"
+            )
+            await asyncio.sleep(seconds)
+    finally:
+        await connection.close()
 
 
 async def cut_connections(url: str, *, times: int) -> None:

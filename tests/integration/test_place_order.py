@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 
 from starship_core.access import Client
 from starship_core.clock import micros
@@ -19,10 +20,13 @@ from starship_core.errors import (
     NotFound,
     ReferenceTaken,
     Unavailable,
+    WrongState,
 )
+from starship_core.flows.cancel_order import cancel_order
 from starship_core.flows.move_money import credit_wallet
 from starship_core.flows.place_order import Replayed
 from starship_core.flows.read_order import Asker, read_order
+from starship_core.flows.refund_order import refund_order
 from starship_core.model import NO_EXPIRY, Money
 from starship_core.store.write import Placed
 from starship_core.testing.clock import START, ManualClock
@@ -92,12 +96,20 @@ async def test_a_miss(dock: Dock, acme: Client) -> None:
     await dock.sound()
 
 
+def pops(redis_url: str) -> int:
+    """How often anything was asked to be suggested."""
+    with redis.Redis.from_url(redis_url) as client:
+        return int(client.info("commandstats").get("cmdstat_zpopmin", {"calls": 0})["calls"])
+
+
 @pytest.mark.parametrize("quantity", [51, 600])
-async def test_bulk_waits_for_its_first_retry(dock: Dock, acme: Client, quantity: int) -> None:
+async def test_bulk_waits_for_its_first_retry(dock: Dock, redis_url: str, quantity: int) -> None:
     """More than 50: paid, no items, nothing suggested, however full the pool is."""
     await dock.stock(60, SMALL)
     rich = await dock.client("rich", {"EUR": "9000.00"})
+    popped = pops(redis_url)
     placed = await dock.place(rich, "key-0001", SMALL, quantity)
+    assert pops(redis_url) == popped
     order = placed.order
     assert (order.status, order.sub_status, order.pending_items) == ("PENDING", "INITIAL", 0)
     assert await dock.sql("SELECT count(*) FROM items") == [(0,)]
@@ -187,11 +199,14 @@ async def test_a_replay_meets_no_refusal_of_today(
         await dock.ask(limited, "key-0001", quantity=39)
 
 
-async def test_first_expired_first_out(dock: Dock, acme: Client) -> None:
+@pytest.mark.parametrize("hint", ["all", "none"])
+async def test_first_expired_first_out(dock: Dock, acme: Client, hint: str) -> None:
     """The earliest expiry goes first, whatever came first; what never expires goes last."""
     never = (await dock.stock(1))[0]
     late = await dock.stock(1, expires_at=after(9))
     early = await dock.stock(1, expires_at=after(5))
+    if hint == "none":
+        await dock.ship.pool.drop(CARD, [never, *late, *early])
     order = [(await dock.place(acme, f"key-000{n}")).units[0].id for n in range(3)]
     assert order == [early[0], late[0], never]
     assert await dock.sql("SELECT max(expires_at) FROM vouchers") == [(micros(NO_EXPIRY),)]
@@ -355,6 +370,26 @@ async def test_mixed_batch(dock: Dock, acme: Client) -> None:
     assert isinstance(refused, InsufficientFunds)
     assert (bulk.order.sub_status, missed.order.status) == ("INITIAL", "PENDING")
     assert isinstance(taken, ReferenceTaken)
+    await dock.sound()
+
+
+async def test_a_free_order(dock: Dock) -> None:
+    """A discount of 100 per cent: delivered and cancelled without a penny moving either way."""
+    friend = await dock.client("friend", {"EUR": "0.00"})
+    await dock.stock(1)
+    by_product = "INSERT INTO client_discounts (client_id, product_id, discount) VALUES ($1, 1, $2)"
+    await dock.change(by_product, friend.id, "100")
+    await dock.change("UPDATE counters SET value = value + 1 WHERE name = 'catalogue'")
+    dock.ship.catalogue._confirmed = dock.ship.catalogue._next_look = 0.0
+    hit = await dock.place(friend, "key-0001")
+    miss = await dock.place(friend, "key-0002")
+    assert (hit.order.status, miss.order.status) == ("DELIVERED", "PENDING")
+    assert (await cancel_order(miss.order.id, ANA, dock.ship)).refunded == 0
+    with pytest.raises(WrongState):
+        await refund_order(hit.order.id, ANA, dock.ship)
+    assert await dock.sql("SELECT transaction_type, amount FROM transactions") == [
+        ("DEBIT", 0), ("DEBIT", 0),
+    ]  # fmt: skip
     await dock.sound()
 
 

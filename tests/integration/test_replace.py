@@ -13,7 +13,7 @@ from starship_core.flows.pump_inventory import pump
 from starship_core.flows.read_order import Asker, read_order
 from starship_core.flows.refund_order import refund_order
 from starship_core.flows.replace_voucher import replace_voucher
-from tests.integration.ships import ANA, Dock
+from tests.integration.ships import ANA, CARD, Dock
 
 
 async def test_replace(dock: Dock, acme: Client) -> None:
@@ -39,6 +39,7 @@ async def test_replace(dock: Dock, acme: Client) -> None:
     assert before == f'{{"item":1,"voucher":{first}}}'
     assert f'"voucher":{third}' in after
     assert await dock.balance(acme) == 95_000
+    assert await dock.ship.pool.members(CARD) == set()
     await dock.sound()
 
 

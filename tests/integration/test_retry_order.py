@@ -19,7 +19,7 @@ from starship_core.model import Order, Sku
 from starship_core.pool import Pool
 from starship_core.suggestions import Hints, suggestions
 from starship_core.testing.clock import START, ManualClock
-from tests.integration.ships import ANA, CARD, SMALL, Dock
+from tests.integration.ships import ANA, CARD, DINAR, SMALL, Dock
 
 
 @pytest.fixture
@@ -126,6 +126,8 @@ async def test_bulk_in_one_go(dock: Dock, rich: Client) -> None:
     assert await dock.sql(
         "SELECT count(*), CAST(sum(share) AS bigint) FROM items WHERE order_id = $1", order_id
     ) == [(600, 600_000)]
+    assert await dock.sql("SELECT count(*) FROM audit WHERE action = 'order.retry'") == [(1,)]
+    assert await dock.ship.pool.members(SMALL) == await dock.on_sale(SMALL)
     await dock.sound()
 
 
@@ -143,6 +145,16 @@ async def test_bulk_that_runs_dry(dock: Dock, rich: Client) -> None:
     await dock.sound()
     await dock.stock(80, SMALL)
     assert (await retry_order(order_id, ANA, dock.ship)).status == "DELIVERED"
+    await dock.sound()
+
+
+async def test_bulk_shares_that_do_not_divide(dock: Dock, rich: Client) -> None:
+    """772.73 EUR over 51 units: every share to the minor unit, and together the charge."""
+    order = (await dock.place(rich, "key-0001", DINAR, 51)).order
+    assert order.charged.text == "772.73"  # 255.000 / 0.33
+    await retry_order(order.id, ANA, dock.ship)
+    shares = [row[0] for row in await dock.sql("SELECT share FROM items")]
+    assert (sum(shares), min(shares), max(shares)) == (77_273, 1515, 1516)
     await dock.sound()
 
 

@@ -12,12 +12,12 @@ from starship_core.testing.clock import ManualClock
 from tests.e2e.servers import ANA, Caller, Shop, opened_shop, written
 
 PRODUCTS = """\
-code,name,category,currency,denominations,discount,delivery_type
-card,Sample Store Card,Shopping,GBP,20.00;50.00@2.5,2.0,code_with_pin
-cafe,Café Zürich,Food,GBP,5.00-100.00,,code
-yen,Kissaten,Food,JPY,500;1000,,claim_url
-fils,Souk,Shopping,KWD,1.250,,code
-off,Switched off,Shopping,GBP,20.00,,code
+code,name,category,subcategory,currency,denominations,discount,delivery_type
+card,Sample Store Card,Shopping,Books,GBP,20.00;50.00@2.5,2.0,code_with_pin
+cafe,Café Zürich,Food,,GBP,5.00-100.00,,code
+yen,Kissaten,Food,,JPY,500;1000,,claim_url
+fils,Souk,Shopping,,KWD,1.250,,code
+off,Switched off,Shopping,,GBP,20.00,,code
 """
 CARD, CAFE, YEN, SOUK, OFF = 1, 2, 3, 4, 5
 

@@ -160,3 +160,29 @@ def _fields(answer: Any) -> Iterator[tuple[str, Any]]:
                 yield from _fields(value)
             else:
                 yield name, value
+
+
+async def test_unknown_parameters_are_refused_everywhere(shop: Shop, acme: Caller) -> None:
+    """By name, on every operation there is; a misspelt filter must not find everything."""
+    await acme.order("key-00001", ref="mine")
+    ids = {"ref": "mine", "subcategory_id": "3"}
+    paths = (await acme.http.get("/openapi.json")).json()["paths"]
+    operations = [
+        (method, path, operation)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if operation.get("security") != [] and not path.endswith("/signature/explain")
+    ]
+    assert len(operations) >= 19
+    for method, template, operation in operations:
+        path = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "1"), template)
+        headers, options = {"Idempotency-Key": "key-00002"}, {}
+        if "requestBody" in operation:
+            product = {"product_id": 1} if path.endswith("/orders") else {}
+            options["json"] = {"denomination": "20.00", "quantity": 1, **product}
+        right = await acme.http.request(method, path, headers=headers, **options)
+        assert right.status_code == 200, path
+        wrong = await acme.http.request(method, path + "?bogus=1", headers=headers, **options)
+        error = wrong.json()["error"]
+        assert error["messages"]["bogus"][0]["rule"] == "unknown", (method, template, error)
+        assert str(wrong.status_code) in operation["responses"]
