@@ -176,7 +176,8 @@ async def test_unknown_parameters_are_refused_everywhere(shop: Shop, acme: Calle
     assert len(operations) >= 19
     for method, template, operation in operations:
         path = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "1"), template)
-        headers, options = {"Idempotency-Key": "key-00002"}, {}
+        headers = {"Idempotency-Key": "key-00002"}
+        options: dict[str, Any] = {}
         if "requestBody" in operation:
             product = {"product_id": 1} if path.endswith("/orders") else {}
             options["json"] = {"denomination": "20.00", "quantity": 1, **product}
