@@ -19,7 +19,7 @@ SHORTEST: Final = 6
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCase(PlugCase):
-    """A source, and what can be found there; `Path` is the stage's folder, the toolbox's `folder`."""
+    """A source, and what can be found there. A `Path` is the toolbox's `folder`."""
 
     registers: ClassVar = SourceRegistration
     port: ClassVar = InventorySource
