@@ -281,7 +281,7 @@ async def _told(stage: FxStage, base: str) -> FxTable:
 
 async def _asked(stage: FxStage, url: str) -> BaseException | None:
     """What is raised by a question to this address."""
-    changed: dict[str, Any] = {stage.case.url: url, stage.case.timeout: 0.3}
+    changed: dict[str, Any] = {stage.case.url: url, stage.case.timeout: 0.2}
     async with stage.opened(**changed) as provider:
         return await raised(provider.rates(stage.case.base))
 

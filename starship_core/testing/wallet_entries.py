@@ -11,7 +11,7 @@ from starship_core.testing.books import Books
 from starship_core.testing.kit import Conformance
 from starship_core.testing.plug_case import raised
 
-LARGE: Final = 10**15 + 1
+LARGE: Final = 2**53 + 1
 """Minor units; as a float it is another number."""
 
 
