@@ -253,7 +253,7 @@ class NotifierConformance(PlugChecks, DeliveryChecks, RefusalChecks):
 
 async def _until(holds: Callable[[], bool]) -> None:
     """Fails where it does not hold in a while."""
-    for _ in range(300):
+    for _ in range(200):
         if holds():
             return
         await asyncio.sleep(0.01)

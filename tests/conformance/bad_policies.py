@@ -36,7 +36,7 @@ def acting(cls: type[Around]) -> PolicyCase:
     """The case with a policy of this class."""
 
     @asynccontextmanager
-    async def opened(config: Any, toolbox: Toolbox) -> AsyncIterator[Around]:
+    async def opened(config: Any, toolbox: Toolbox) -> AsyncIterator[Any]:
         async with GOOD.open(config, toolbox) as inner:
             yield cls(inner, toolbox)
 

@@ -45,7 +45,7 @@ def acting(cls: type[Around]) -> FxCase:
     """The case with a provider of this class."""
 
     @asynccontextmanager
-    async def opened(config: Any, toolbox: Any) -> AsyncIterator[Around]:
+    async def opened(config: Any, toolbox: Any) -> AsyncIterator[Any]:
         async with GOOD.open(config, toolbox) as inner:
             yield cls(inner)
 
@@ -129,6 +129,10 @@ class Patient(RatesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True
     timeout: float = 10.0
 
 
+def configured(config: Any) -> FxCase:
+    return replace(CASE, registration=replace(GOOD, config=config))
+
+
 def leaking() -> FxCase:
     """Never closes what it opened."""
 
@@ -160,7 +164,7 @@ BAD: dict[str, FxCase] = {
     "an_error_is_unavailable": sorting("RemoteProtocolError", broken),
     "an_unreadable_200_is_unavailable": sorting("not in the shape", broken),
     "errors_tell_no_secret": sorting("ReadTimeout", lambda error: Unavailable(f"{error} {FAKE}")),
-    "it_gives_up_before_the_core_does": replace(CASE, registration=replace(GOOD, config=Patient)),
+    "it_gives_up_before_the_core_does": configured(Patient),
     "closing_leaves_nothing_open": leaking(),
 }
 """The check's name → the provider that only this check fails."""

@@ -1,16 +1,20 @@
 """The kits of the other five ports: for each check a bad plugin that this check fails, alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from starship_core.testing.notifiers import NotifierCase, NotifierConformance
 from starship_core.testing.plug_case import PlugStage
 from starship_core.testing.policies import PolicyCase, PolicyConformance
 from starship_core.testing.rates import FxCase, FxConformance
-from tests.conformance import bad_policies, bad_rates
-from tests.conformance.failing import checks_of, failing
+from starship_core.testing.sources import SourceCase, SourceConformance
+from starship_core.testing.wallets import Books, WalletConformance
+from tests.conformance import bad_notifiers, bad_policies, bad_rates, bad_sources, bad_wallets
+from tests.conformance.failing import failing
 
 
 def staged(case: Any, folder: Path) -> Callable[[str], PlugStage[Any]]:
@@ -39,3 +43,52 @@ async def test_rates(check: str, tmp_path: Path) -> None:
     finally:
         await bad_rates.LEFT_OPEN.aclose()
     assert found == {check} - {""}
+
+
+@pytest.mark.parametrize("check", ["", *bad_notifiers.BAD])
+async def test_notifiers(check: str, tmp_path: Path) -> None:
+    """As policies."""
+    case: NotifierCase = bad_notifiers.BAD.get(check, bad_notifiers.CASE)
+    try:
+        found = await failing(NotifierConformance, staged(case, tmp_path))
+    finally:
+        await bad_notifiers.LEFT_OPEN.aclose()
+    assert found == {check} - {""}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("check", ["", *bad_sources.BAD])
+async def test_sources(check: str, database: Any, tmp_path: Path) -> None:
+    """As policies. (A source only reads the catalogue: one database is enough.)"""
+    await database.run(bad_sources.catalogue)
+    case: SourceCase = bad_sources.BAD.get(check, bad_sources.CASE)
+    case = replace(case, database=database)
+    assert await failing(SourceConformance, staged(case, tmp_path)) == {check} - {""}
+
+
+async def failing_books(case: Any, database: Any, folder: Path) -> set[str]:
+    """The checks that a wallet backend fails, all in one database."""
+
+    def books(check: str) -> Books:
+        return Books(case, folder, database=database, prefix=f"{check}:")
+
+    return await failing(WalletConformance, books)
+
+
+async def test_a_good_wallet(database: Any, tmp_path: Path) -> None:
+    """Fails nothing, on neither database."""
+    assert await failing_books(bad_wallets.CASE, database, tmp_path) == set()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("check", bad_wallets.BAD)
+async def test_wallets(check: str, database: Any, tmp_path: Path) -> None:
+    """A bad one fails the check that is meant for it, and no other."""
+    assert await failing_books(bad_wallets.BAD[check], database, tmp_path) == {check}
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("check", bad_wallets.LOCKING)
+async def test_wallets_that_do_not_lock(check: str, database: Any, tmp_path: Path) -> None:
+    """As above, where two can write at once."""
+    assert await failing_books(bad_wallets.LOCKING[check], database, tmp_path) == {check}
