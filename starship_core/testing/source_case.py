@@ -27,10 +27,10 @@ class SourceCase(PlugCase):
     registration: SourceRegistration[Any]
     fill: Callable[[Path], Sequence[Voucher]]
     """Puts units where the source finds them, and says as what they must come: three or more."""
-    away: Callable[[Path], None]
+    away: Callable[[Path], Any]
     """Makes that place one that cannot be reached."""
-    unreadable: Callable[[Path], None] | None = None
-    """Puts one more unit there, which cannot be read; for `ReportingSource`."""
+    unreadable: Callable[[Path], str] | None = None
+    """Puts one more unit there, which cannot be read, and says its code; for `ReportingSource`."""
     recall: Callable[[Path, str], None] | None = None
     """Takes the unit of this reference back; for `RecallingSource`."""
 

@@ -125,14 +125,14 @@ class PullChecks(Conformance):
         If this fails: keep codes in `Secret`, log references, complain by place and not by content.
         """
         there = filled(stage)
+        hidden = [code for one in there for code in long_codes(one)]
         if stage.case.unreadable:
-            stage.case.unreadable(stage.folder)
+            hidden.append(stage.case.unreadable(stage.folder))
         with heard() as log:
             async with stage.opened() as source:
                 await called(source.confirm([*names_of(await pulled_from(source, there))]))
                 log += [repr(source), str(getattr(source, "passed_over", str)())]
         told = str(log) + str(stage.logged)
-        hidden = [code for one in there for code in long_codes(one)]
         assert [code for code in hidden if code in told] == []
 
 

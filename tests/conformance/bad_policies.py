@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,12 @@ class Clocked(Around):
         return super().decide(case)
 
 
+class Punctual(Around):
+    def decide(self, case: FallbackCase) -> Verdict:
+        assert datetime.now(UTC)
+        return super().decide(case)
+
+
 class Reading(Around):
     def decide(self, case: FallbackCase) -> Verdict:
         assert Path(__file__).read_text(encoding="utf-8")
@@ -106,6 +114,12 @@ class Slow(Around):
     def decide(self, case: FallbackCase) -> Verdict:
         for number in range(20_000 if case.quantity == 10**9 else 0):
             abs(number)
+        return super().decide(case)
+
+
+class Sleepy(Around):
+    def decide(self, case: FallbackCase) -> Verdict:
+        time.sleep(0)
         return super().decide(case)
 
 
@@ -123,8 +137,10 @@ BAD: dict[str, PolicyCase] = {
     "it_remembers_nothing": acting(Counting),
     "another_process_decides_the_same": acting(Ageing),
     "it_asks_no_clock": acting(Clocked),
+    "it_asks_no_clock of its own": acting(Punctual),
     "it_asks_nobody": acting(Reading),
     "it_is_quick": acting(Slow),
+    "it_is_quick and sleeps": acting(Sleepy),
     "it_decides_in_a_thread": acting(Looping),
 }
 """The check's name → the policy that only this check fails."""

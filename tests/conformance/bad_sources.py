@@ -50,8 +50,9 @@ def fill(folder: Path) -> Sequence[Voucher]:
     ]
 
 
-def unreadable(folder: Path) -> None:
+def unreadable(folder: Path) -> str:
     (folder / "incoming" / "c.csv").write_text(HEAD + "tea,10.00,EUR,6330 4444,4713,,,\n")
+    return "6330 4444"
 
 
 def recall(folder: Path, reference: str) -> None:
@@ -178,6 +179,14 @@ class Talkative(Around):
                 yield voucher
 
 
+class Quoting(Around):
+    """Says what it cannot read by quoting it."""
+
+    def passed_over(self) -> tuple[int, int, Sequence[str]]:
+        known, unreadable, told = super().passed_over()
+        return known, unreadable, [f"{line}: 6330 4444" for line in told]
+
+
 class Restless(Around):
     """Names units by the order in which it happens to meet them: in a second process, another."""
 
@@ -269,6 +278,7 @@ BAD: dict[str, SourceCase] = {
     "wants_invent_nothing": acting(Obliging),
     "a_place_that_is_away_is_unavailable": acting(Hopeful),
     "a_pull_tells_no_code": acting(Talkative),
+    "a_pull_tells_no_code in a complaint": acting(Quoting),
     "a_unit_keeps_its_name": acting(Restless),
     "what_is_confirmed_does_not_come_again": forgetful(),
     "what_is_not_confirmed_comes_again": acting(Sweeping),
@@ -277,4 +287,4 @@ BAD: dict[str, SourceCase] = {
     "what_is_recalled_is_named": acting(TellsOnce),
     "what_is_passed_over_is_told": acting(Boasting),
 }
-"""The check's name → the source that only this check fails."""
+"""The check's name (and, where there are two, what is wrong) → the source that only it fails."""

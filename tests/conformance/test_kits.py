@@ -61,7 +61,7 @@ def test_every_kit_has_the_shared_checks(kind: str) -> None:
 @pytest.mark.parametrize("kind", BAD)
 def test_every_check_has_its_bad_plugin(kind: str) -> None:
     """A check that nobody can fail holds nothing."""
-    assert {f"test_{name}" for name in BAD[kind]} == set(checks_of(KITS[kind]))
+    assert {f"test_{name.partition(' ')[0]}" for name in BAD[kind]} == set(checks_of(KITS[kind]))
 
 
 @pytest.mark.parametrize(("kit", "name"), EVERY)

@@ -16,6 +16,8 @@ from starship_core.testing.wallets import Books, WalletConformance
 from tests.conformance import bad_notifiers, bad_policies, bad_rates, bad_sources, bad_wallets
 from tests.conformance.failing import failing
 
+pytest_plugins = ["pytester"]
+
 
 def staged(case: Any, folder: Path) -> Callable[[str], PlugStage[Any]]:
     """Each check's stage, in a folder of its own."""
@@ -27,11 +29,16 @@ def staged(case: Any, folder: Path) -> Callable[[str], PlugStage[Any]]:
     return stage
 
 
+def meant(check: str) -> set[str]:
+    """The check that a bad plugin is for; none for the good one."""
+    return {check.partition(" ")[0]} - {""}
+
+
 @pytest.mark.parametrize("check", ["", *bad_policies.BAD])
 async def test_policies(check: str, tmp_path: Path) -> None:
     """The good one fails nothing, a bad one the check that is meant for it."""
     case: PolicyCase = bad_policies.BAD.get(check, bad_policies.CASE)
-    assert await failing(PolicyConformance, staged(case, tmp_path)) == {check} - {""}
+    assert await failing(PolicyConformance, staged(case, tmp_path)) == meant(check)
 
 
 @pytest.mark.parametrize("check", ["", *bad_rates.BAD])
@@ -42,7 +49,7 @@ async def test_rates(check: str, tmp_path: Path) -> None:
         found = await failing(FxConformance, staged(case, tmp_path))
     finally:
         await bad_rates.LEFT_OPEN.aclose()
-    assert found == {check} - {""}
+    assert found == meant(check)
 
 
 @pytest.mark.parametrize("check", ["", *bad_notifiers.BAD])
@@ -53,7 +60,7 @@ async def test_notifiers(check: str, tmp_path: Path) -> None:
         found = await failing(NotifierConformance, staged(case, tmp_path))
     finally:
         await bad_notifiers.LEFT_OPEN.aclose()
-    assert found == {check} - {""}
+    assert found == meant(check)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -63,7 +70,7 @@ async def test_sources(check: str, database: Any, tmp_path: Path) -> None:
     await database.run(bad_sources.catalogue)
     case: SourceCase = bad_sources.BAD.get(check, bad_sources.CASE)
     case = replace(case, database=database)
-    assert await failing(SourceConformance, staged(case, tmp_path)) == {check} - {""}
+    assert await failing(SourceConformance, staged(case, tmp_path)) == meant(check)
 
 
 async def failing_books(case: Any, database: Any, folder: Path) -> set[str]:
@@ -84,11 +91,33 @@ async def test_a_good_wallet(database: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", bad_wallets.BAD)
 async def test_wallets(check: str, database: Any, tmp_path: Path) -> None:
     """A bad one fails the check that is meant for it, and no other."""
-    assert await failing_books(bad_wallets.BAD[check], database, tmp_path) == {check}
+    assert await failing_books(bad_wallets.BAD[check], database, tmp_path) == meant(check)
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("check", bad_wallets.LOCKING)
 async def test_wallets_that_do_not_lock(check: str, database: Any, tmp_path: Path) -> None:
     """As above, where two can write at once."""
-    assert await failing_books(bad_wallets.LOCKING[check], database, tmp_path) == {check}
+    assert await failing_books(bad_wallets.LOCKING[check], database, tmp_path) == meant(check)
+
+
+def test_a_kit_is_used_from_outside(pytester: pytest.Pytester) -> None:
+    """With the installed pytest plugin alone: the good one passes, the bad one is told why."""
+    pytester.makepyfile("""
+        import pytest
+        from tests.conformance import bad_policies
+        from starship_core.testing.policies import PolicyConformance
+
+        class TestGood(PolicyConformance):
+            @pytest.fixture
+            def case(self):
+                return bad_policies.CASE
+
+        class TestBad(PolicyConformance):
+            @pytest.fixture
+            def case(self):
+                return bad_policies.BAD["only_a_named_product_is_allowed"]
+    """)
+    ran = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=35, failed=1)
+    ran.stdout.fnmatch_lines(["E *assert {310, 999999937} <= {310, 311}*"])

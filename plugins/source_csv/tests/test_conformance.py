@@ -59,9 +59,10 @@ def fill(folder: Path) -> Sequence[Voucher]:
     ]
 
 
-def unreadable(folder: Path) -> None:
+def unreadable(folder: Path) -> str:
     """A product that does not exist."""
     (folder / "incoming" / "c.csv").write_text(HEAD + "tea,10.00,EUR,6330 3333,4713,,,\n")
+    return "6330 3333"
 
 
 @pytest.fixture
