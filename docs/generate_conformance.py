@@ -71,7 +71,14 @@ def _fields(case: type[Any]) -> str:
     """The fields that an author gives."""
     file = case.__module__.replace(".", "/") + ".py"
     (described,) = [one for one in module(file)[0] if one.name == case.__name__]
-    own = [field for field in described.fields if not field.annotation.startswith("ClassVar")]
+    told_already = (
+        {"registration"} if case is not PlugCase and issubclass(case, PlugCase) else set()
+    )
+    own = [
+        field
+        for field in described.fields
+        if field.name not in told_already and not field.annotation.startswith("ClassVar")
+    ]
     return fields_of(described._replace(fields=tuple(own)))
 
 

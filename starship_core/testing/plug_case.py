@@ -23,12 +23,13 @@ CaseT = TypeVar("CaseT", bound="PlugCase")
 
 @dataclass(frozen=True, kw_only=True)
 class PlugCase:
-    """A plugin and its section; the case of a kit adds what its checks need."""
+    """A plugin and its section. The cases of the kits add what their checks need; a vendor's is its own."""
 
     registers: ClassVar[type[Registration[Any, Any]]]
     port: ClassVar[type[Any]]
 
     registration: Registration[Any, Any]
+    """What the plugin's hook hands over."""
     section: Mapping[str, Any] = field(default_factory=dict)
     """As in `starship.toml`. Its secrets are fakes."""
     now: datetime = START

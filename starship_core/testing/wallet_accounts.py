@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from starship_core import Balance, InsufficientFunds, NotFound, StarshipError
+from starship_core import Balance, InsufficientFunds, NotFound, StarshipError, schema
 from starship_core.testing.books import Books
 from starship_core.testing.kit import Conformance
 from starship_core.testing.plug_case import called, raised
@@ -16,6 +16,15 @@ class AccountChecks(Conformance):
     """Accounts have a currency, a balance and a floor."""
 
     pytestmark = pytest.mark.asyncio
+
+    async def test_its_migrations_are_there(self, books: Books) -> None:
+        """Where the registration says: `starship db upgrade` makes the tables by them.
+
+        If this fails: `migrations="package:folder"`, and the folder is part of the wheel.
+        """
+        where = books.case.registration.migrations
+        if where is not None:
+            assert schema.scripts(where), f"there is nothing at {where}"
 
     async def test_an_account_begins_empty(self, books: Books) -> None:
         """With its currency and its floor.
@@ -98,7 +107,7 @@ class ConcurrencyChecks(Conformance):
         assert left == 100
 
     async def test_refunds_at_once_fit_their_debit(self, books: Books) -> None:
-        """Of two that give back all of it, one.
+        """Of four that give back all of it, one does.
 
         If this fails: read what is left of a debit under the lock of its account.
         """

@@ -386,6 +386,9 @@ class Anxious(Around):
 
 
 BAD: dict[str, WalletCase] = {
+    "its_migrations_are_there": replace(
+        CASE, registration=replace(GOOD, migrations="starship_wallet_ledger:migration")
+    ),
     "an_account_begins_empty": acting(Unlimited),
     "opening_again_sets_the_floor": acting(Stubborn),
     "an_account_keeps_its_currency": acting(Polite),
