@@ -23,7 +23,7 @@ CaseT = TypeVar("CaseT", bound="PlugCase")
 
 @dataclass(frozen=True, kw_only=True)
 class PlugCase:
-    """A plugin and its section. The cases of the kits add what their checks need; a vendor's is its own."""
+    """A plugin and its section; cases of kits add what their checks need. A vendor's is its own."""
 
     registers: ClassVar[type[Registration[Any, Any]]]
     port: ClassVar[type[Any]]
