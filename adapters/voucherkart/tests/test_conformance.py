@@ -19,7 +19,7 @@ IV: Final = "facefa0000000002"
 
 
 def envelope(name: str) -> Envelope:
-    """Opens what our fakes sealed, or while recording at the vendor its own key; seals with fakes."""
+    """Opens what our fakes sealed, or the vendor while it is recorded; seals with our fakes."""
     start = f"STARSHIP_VENDOR_{name.upper().replace('-', '_')}_AES_"
     keys = {(KEY, IV), (os.environ.get(start + "KEY", KEY), os.environ.get(start + "IV", IV))}
 
@@ -51,7 +51,7 @@ def made(name: str, duplicates: Duplicates) -> VendorCase:
         rejected=Line("INACTIVE", Money.of("100", "INR")),
         partial=Line("PARTIAL", Money.of("500", "INR"), 3),
         sandbox=lambda: sandbox_app(World(settings)),
-        source="two descriptions of an Indian aggregator's pull API; VoucherKart's own is not public",
+        source="descriptions of an Indian aggregator's pull API (VoucherKart publishes none)",
         secret_keys=frozenset({"VoucherNo", "Voucherpin", "VoucherGCcode"}),
         envelopes=[envelope(name)],
     )
