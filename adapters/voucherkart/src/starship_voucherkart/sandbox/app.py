@@ -54,6 +54,8 @@ class Doors:
         call = request.url.path.removeprefix(_ROOT)
         if not request.url.path.startswith(_ROOT) or call not in ("gettoken", *_FIELDS):
             return Response(_HTML, status_code=404, media_type="text/html")
+        if request.method != ("GET" if call == "gettoken" else "POST"):
+            return Response(b"", status_code=405)
         if self.world.crowded():
             return Response(b"Too Many Requests", status_code=429)
         try:
@@ -79,8 +81,6 @@ class Doors:
 
     def _token(self, request: Request[Any, Any, Any]) -> Answer:
         settings, headers = self.world.settings, request.headers
-        if request.method != "GET":
-            return Response(b"", status_code=405)
         if not _same(headers.get("username", ""), settings.username):
             raise Refusal("ER001", "Invalid username")
         if not _same(headers.get("password", ""), settings.password):
@@ -110,20 +110,18 @@ class Doors:
         self, request: Request[Any, Any, Any], call: str, asked: dict[str, str]
     ) -> Answer:
         world = self.world
-        match (request.method, call):
-            case ("POST", "getbrands"):
+        match call:
+            case "getbrands":
                 return self._good(call, pages.brands(world, asked["BrandProductCode"]))
-            case ("POST", "getstock"):
+            case "getstock":
                 product, _ = world.priced(asked["BrandProductCode"], asked["Denomination"])
                 return self._good(call, pages.stock(world, product))
-            case ("POST", "pullvoucher"):
-                made, outcome = world.pull(asked, request.headers.get("x-sandbox-outcome"))
-                return await self._pulled(made, outcome)
-            case ("POST", "pullvoucher/checkstatus"):
-                return self._good(call, pages.order(world, world.status(asked["sv_ex_order_id"])))
-            case ("POST", "getwalletbalance"):
+            case "getwalletbalance":
                 return self._good(call, pages.balance(world))
-        return Response(b"", status_code=405)
+            case "pullvoucher/checkstatus":
+                return self._good(call, pages.order(world, world.status(asked["sv_ex_order_id"])))
+        made, outcome = world.pull(asked, request.headers.get("x-sandbox-outcome"))
+        return await self._pulled(made, outcome)
 
     async def _pulled(self, made: Order | None, outcome: Outcome) -> Answer:
         if outcome.code is not None:
