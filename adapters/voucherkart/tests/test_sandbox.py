@@ -114,6 +114,26 @@ async def test_the_documented_calls(client: Client, call: str, asked: str, answe
     assert shape(opened) == shape(json.loads(golden(f"{answered}.json")))
 
 
+async def test_the_documented_refusals(client: Client) -> None:
+    """Sold out, in process, used before: word by word."""
+    told = [await client.pull(code) for code in ("DROPS", "LATER", "LATER")]
+    wanted = [json.loads(golden(f"{name}_answer.json")) for name in ("no_stock", "in_process")]
+    assert told == [*wanted, wanted[1]]
+    await client.pull(ExternalOrderId="VKT-2")
+    again = await client.pull(ExternalOrderId="VKT-2")
+    assert again == json.loads(golden("duplicate_answer.json"))
+
+
+async def test_a_token(client: Client) -> None:
+    """Sealed as all answers are: three parts, another one each time."""
+    told = [await client.login() for _ in range(2)]
+    wanted = json.loads(golden("token_answer.sealed.json"))
+    assert [one | {"data": ""} for one in told] == [wanted | {"data": ""}] * 2
+    tokens = {decrypted(one["data"], KEY, IV) for one in told}
+    assert [token.count(".") for token in tokens] == [2, 2]
+    assert decrypted(wanted["data"], KEY, IV).encode() == golden("token_answer.txt")
+
+
 async def test_an_order(client: Client, world: World) -> None:
     """Its vouchers at once; the wallet is debited; all is text, and a PIN begins with a zero."""
     told = (await client.pull())["data"]

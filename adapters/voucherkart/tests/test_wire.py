@@ -293,6 +293,8 @@ def test_a_pull_that_may_have_bought(code: str, text: str) -> None:
 
 def test_a_repeated_order_that_shows_the_first() -> None:
     """It is ours, by the order id; without its vouchers, or with another's, it is unclear."""
+    with pytest.raises(Ambiguous, match="ER048: the order id was used before"):
+        pulled(Answer(200, golden("duplicate_answer.json")))
     own = SEAL.seal(golden("order_answer.json"))
     reply = pulled(error("ER048", "Order already processed", own))
     assert reply == Bought(vouchers=(voucher(1), voucher(2)), charged=None)
