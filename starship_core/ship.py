@@ -12,9 +12,9 @@ import structlog
 
 from starship_core.access import Access
 from starship_core.catalogue import Catalogue
-from starship_core.clock import Clock, utc_now
+from starship_core.clock import Clock, micros, utc_now
 from starship_core.config import Config
-from starship_core.database import Database, opened
+from starship_core.database import Database, Tx, opened
 from starship_core.fx import Rates
 from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
@@ -22,6 +22,7 @@ from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
 from starship_core.registration import Toolbox
+from starship_core.store.slots import database_time as database_clock
 from starship_core.till import Till
 from starship_core.vault import Vault
 
@@ -32,6 +33,8 @@ class Ship:
 
     config: Config
     now: Clock
+    database_time: Callable[[Tx], int]
+    """Microseconds by the clock that all processes share; the injected one where there is one."""
     database: Database
     vault: Vault
     pool: Pool
@@ -49,12 +52,18 @@ class Ship:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, config: Config, *, now: Clock = utc_now, redis_url: str | None = None
+        cls,
+        config: Config,
+        *,
+        now: Clock = utc_now,
+        redis_url: str | None = None,
+        database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
         """Assemble what the configuration names; everything is closed at the end, last opened
         first.
 
-        `redis_url` wins over the configuration's. Connects to no vendor. Raises ConfigError,
+        `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
+        unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
         PluginError.
         """
         plugins = find(config)
@@ -74,6 +83,7 @@ class Ship:
             yield cls(
                 config=config,
                 now=now,
+                database_time=database_time or _shared_clock(now),
                 database=database,
                 vault=vault,
                 pool=pool,
@@ -86,6 +96,10 @@ class Ship:
                 plugins=plugins,
                 till=Till(),
             )
+
+
+def _shared_clock(now: Clock) -> Callable[[Tx], int]:
+    return database_clock if now is utc_now else lambda _tx: micros(now())
 
 
 async def _opened(
