@@ -60,6 +60,8 @@ class _Held(Struct):
     """False: the provider says that it has no such currency."""
     due: float = 0.0
     asking: asyncio.Task[None] | None = None
+    looked: bool = False
+    """Whether SQL was asked for what a worker fetched."""
     answered: bool = False
     """Whether the provider gave a table when it was last asked."""
 
@@ -118,10 +120,11 @@ class Rates:
 
     async def _fresh(self, base: str) -> _Held:
         held = self._held.setdefault(base, _Held())
+        if not held.looked:
+            held.looked = True
+            await self._remember(base, held, since=self._now() - RECENT)
         if held.asking is None and self._monotonic() >= held.due:
             held.asking = asyncio.create_task(self._ask(base, held))
-        if held.table is None:
-            await self._remember(base, held, since=self._now() - RECENT)
         if held.asking is not None and (held.table is None or self._stale(held.table)):
             await asyncio.wait({held.asking})
         return held

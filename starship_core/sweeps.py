@@ -1,7 +1,8 @@
 """The registry of sweeps: what a worker runs by itself, how often, and how late it is.
 
 A kind with `every` has cron slots (`store/slots.py`); one without is run whenever something of
-it is due. A sweep may be run again, twice at once, or after a kill anywhere: the tables hold the work.
+it is due. A sweep may be run again, twice at once, or after a kill anywhere: the tables hold the
+work.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ async def pump(
 async def sweep_pump(ship: Ship) -> int:
     """The pump on time: how many units changed their place.
 
-    Raises Unavailable when a source failed. While another pump is running there is nothing to do: it does the same.
+    While another pump is running there is nothing to do. Raises Unavailable when a source failed.
     """
     try:
         report = await pump(ship, by=By(actor="pump"))

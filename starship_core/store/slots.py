@@ -82,12 +82,13 @@ def slot_at(now: int, every: int) -> int:
 def oldest_unrun(tx: Transaction, kind: str, every: int, now: int) -> int | None:
     """The oldest slot that should have been run by now; None also while somebody is at it.
 
-    Slots that nobody ran are made up for by one run, of the newest.
+    Slots that nobody ran are made up for by one run, of the newest. A kind that never ran is due
+    from now on.
     """
     current = slot_at(now, every)
     rows = tx.execute(_NEWEST, kind)
     if not rows:
-        return current
+        return now
     slot, held_until, ended_at = rows[0]
     if slot >= current and ended_at is not None:
         return None
