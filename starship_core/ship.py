@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -71,15 +71,10 @@ class Ship:
         pool = Pool(redis_url or config.redis.url, prefix=config.deployment.name)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(pool.close)
-            section = config.database
-            database = await stack.enter_async_context(
-                opened(section.url, folder=config.folder, connections=section.connections)
-            )
+            database = await stack.enter_async_context(_database(config))
             ports = await _opened(
                 plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
             )
-            max_age = timedelta(hours=config.pricing.fx_max_age_hours)
-            environment = config.deployment.environment
             yield cls(
                 config=config,
                 now=now,
@@ -89,13 +84,22 @@ class Ship:
                 pool=pool,
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
-                access=Access(database, vault, now, environment=environment),
-                fx=Rates(ports["fx", "fx"], database, now, max_age=max_age),
+                access=Access(database, vault, now, environment=config.deployment.environment),
+                fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
                 plugins=plugins,
                 till=Till(),
             )
+
+
+def _database(config: Config) -> AbstractAsyncContextManager[Database]:
+    section = config.database
+    return opened(section.url, folder=config.folder, connections=section.connections)
+
+
+def _max_age(config: Config) -> timedelta:
+    return timedelta(hours=config.pricing.fx_max_age_hours)
 
 
 def _shared_clock(now: Clock) -> Callable[[Tx], int]:
