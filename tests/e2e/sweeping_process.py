@@ -27,7 +27,9 @@ async def main(folder: Path, name: str, lease: int) -> None:
 
     async def run(_ship: Ship) -> int:
         note("began")
-        while name == "slow" and not (folder / "go").exists():
+        while True:
+            if name != "slow" or (folder / "go").exists():
+                break
             await asyncio.sleep(0.02)
         note("ended")
         return 1
