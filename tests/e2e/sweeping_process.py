@@ -11,14 +11,15 @@ import signal
 import sys
 from pathlib import Path
 
-from starship_core import sweeping, worker
+from starship_core import worker
 from starship_core.config import load
 from starship_core.ship import Ship
+from starship_core.store import slots
 from starship_core.sweeps import Sweep
 
 
 async def main(folder: Path, name: str, lease: int) -> None:
-    sweeping.HELD = lease * 1000  # type: ignore[misc]  # a minute is long for a test
+    slots.HELD = lease * 1000  # type: ignore[misc]  # a minute is long for a test
     worker.POLL_SECONDS = 0.1  # type: ignore[misc]
 
     def note(what: str) -> None:
