@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -83,11 +83,13 @@ class Sweeper:
     async def _held(self, claimed: Claim) -> AsyncIterator[None]:
         """The slot stays ours while the block runs. Raises TakenOver once it does not."""
         at_work = asyncio.current_task()
-        lost = asyncio.Event()
+        lost, done = asyncio.Event(), asyncio.Event()
 
         async def renew() -> None:
             while True:
-                await asyncio.sleep(RENEW_EVERY)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(done.wait(), RENEW_EVERY)
+                    return
                 try:
                     kept = await self._ship.database.run(self._hold, claimed)
                 except StarshipError as error:
@@ -107,7 +109,8 @@ class Sweeper:
                 raise TakenOver from None
             raise
         finally:
-            renewing.cancel()
+            done.set()  # not cancelled: a connection that is in use would be thrown away
+            await renewing
 
     # --- what is written -------------------------------------------------------------------------
 

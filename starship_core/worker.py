@@ -87,7 +87,7 @@ class Worker:
         attending = [asyncio.create_task(self._attend(sweep)) for sweep in self._sweeps.values()]
         try:
             await self._stopping.wait()
-            await asyncio.wait(attending, timeout=DRAIN_SECONDS)
+            await asyncio.wait([polling, *attending], timeout=DRAIN_SECONDS)
         finally:
             await _ended([polling, *ringing, *attending])
             with suppress(StarshipError):
@@ -98,7 +98,7 @@ class Worker:
 
     async def _poll(self) -> None:
         away = False
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self._look()
                 away = False
@@ -108,7 +108,8 @@ class Worker:
                 away = True
             except Exception as error:  # noqa: BLE001  # a worker that does not look is none
                 _log.error("worker.look_failed", **fault(error))
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), POLL_SECONDS)
 
     async def _look(self) -> None:
         state = await look(self._ship, self._sweeps)
