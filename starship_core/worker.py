@@ -113,12 +113,12 @@ class Worker:
 
     async def _look(self) -> None:
         state = await look(self._ship, self._sweeps)
-        for kind, since in state.due.items():
-            if since is not None:
-                self._due[kind].set()
         if state.now - self._beat_at >= BEAT_SECONDS * SECOND:
             await self._ship.database.run(self._beat, state)
             self._beat_at = state.now
+        for kind, since in state.due.items():
+            if since is not None:
+                self._due[kind].set()
 
     def _beat(self, tx: Tx, state: State) -> None:
         self._started_at = self._started_at or state.now

@@ -1,4 +1,4 @@
-"""Workers that are killed and stopped at load, and a Redis that is restarted and hangs meanwhile."""
+"""Workers that are killed and stopped at load; a Redis that is restarted and hangs meanwhile."""
 
 from __future__ import annotations
 
