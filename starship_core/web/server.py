@@ -25,10 +25,10 @@ from starship_core import schema
 from starship_core.config import Config
 from starship_core.embedded import embedded_redis, redis_url
 from starship_core.errors import ConfigError
+from starship_core.http.exchange import App
 from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
-from starship_core.web.exchange import App
 from starship_core.web.protocol import BoundedHead
 
 DRAIN_SECONDS: Final = 30

@@ -16,13 +16,13 @@ from starship_core import schema
 from starship_core.clock import TOLERATED
 from starship_core.database import PostgreSQL, SQLite
 from starship_core.errors import StarshipError
+from starship_core.http.errors import JSON
+from starship_core.http.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
+from starship_core.http.openapi import Operation, documented
 from starship_core.metrics import CONTENT_TYPE, Figures, exposition_of_work
 from starship_core.ship import Ship
 from starship_core.store.slots import SECOND
 from starship_core.sweeps import State, look
-from starship_core.web.errors import JSON
-from starship_core.web.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
-from starship_core.web.openapi import Operation, documented
 
 _LOOK_EVERY: Final = 1.0
 """Seconds: nobody is asked for, so watching must not become work."""

@@ -56,6 +56,10 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def reached(work: Work, times: int) -> None:
+    await until(lambda: work.ran >= times)
+
+
 @pytest.fixture
 async def own_redis(run_folder: Path) -> AsyncIterator[RedisServer]:
     """One that may be stopped, flushed and killed."""
@@ -83,7 +87,7 @@ async def test_a_ring_is_heard_by_a_worker_that_sees_nothing_due(
     alarm = Alarm(own_redis.url, queue, lambda _kind: None)
     for times in range(1, 4):
         assert await alarm.ring("work")
-        await until(lambda times=times: work.ran >= times)
+        await reached(work, times)
     assert await alarm.ring("unknown")
     worker.stop()
     await running
