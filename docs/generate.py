@@ -162,7 +162,7 @@ def exceptions() -> str:
 
 def error_codes() -> str:
     """The client API's codes, in the order of the catalogue."""
-    catalogue = importlib.import_module(f"{CORE}.web.codes").CATALOGUE
+    catalogue = importlib.import_module(f"{CORE}.http.codes").CATALOGUE
     rows = (
         (str(kind.http), f"`{code}`", kind.name, kind.when, kind.retry_helps)
         for code, kind in catalogue.items()
