@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,9 +12,9 @@ import structlog
 
 from starship_core.access import Access
 from starship_core.catalogue import Catalogue
-from starship_core.clock import Clock, utc_now
+from starship_core.clock import Clock, micros, utc_now
 from starship_core.config import Config
-from starship_core.database import Database, opened
+from starship_core.database import Database, Tx, opened
 from starship_core.fx import Rates
 from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
@@ -22,6 +22,7 @@ from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
 from starship_core.registration import Toolbox
+from starship_core.store.slots import database_time as database_clock
 from starship_core.till import Till
 from starship_core.vault import Vault
 
@@ -32,6 +33,8 @@ class Ship:
 
     config: Config
     now: Clock
+    database_time: Callable[[Tx], int]
+    """Microseconds by the clock that all processes share; the injected one where there is one."""
     database: Database
     vault: Vault
     pool: Pool
@@ -49,12 +52,18 @@ class Ship:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, config: Config, *, now: Clock = utc_now, redis_url: str | None = None
+        cls,
+        config: Config,
+        *,
+        now: Clock = utc_now,
+        redis_url: str | None = None,
+        database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
         """Assemble what the configuration names; everything is closed at the end, last opened
         first.
 
-        `redis_url` wins over the configuration's. Connects to no vendor. Raises ConfigError,
+        `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
+        unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
         PluginError.
         """
         plugins = find(config)
@@ -62,30 +71,39 @@ class Ship:
         pool = Pool(redis_url or config.redis.url, prefix=config.deployment.name)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(pool.close)
-            section = config.database
-            database = await stack.enter_async_context(
-                opened(section.url, folder=config.folder, connections=section.connections)
-            )
+            database = await stack.enter_async_context(_database(config))
             ports = await _opened(
                 plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
             )
-            max_age = timedelta(hours=config.pricing.fx_max_age_hours)
-            environment = config.deployment.environment
             yield cls(
                 config=config,
                 now=now,
+                database_time=database_time or _shared_clock(now),
                 database=database,
                 vault=vault,
                 pool=pool,
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
-                access=Access(database, vault, now, environment=environment),
-                fx=Rates(ports["fx", "fx"], database, now, max_age=max_age),
+                access=Access(database, vault, now, environment=config.deployment.environment),
+                fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
                 plugins=plugins,
                 till=Till(),
             )
+
+
+def _database(config: Config) -> AbstractAsyncContextManager[Database]:
+    section = config.database
+    return opened(section.url, folder=config.folder, connections=section.connections)
+
+
+def _max_age(config: Config) -> timedelta:
+    return timedelta(hours=config.pricing.fx_max_age_hours)
+
+
+def _shared_clock(now: Clock) -> Callable[[Tx], int]:
+    return database_clock if now is utc_now else lambda _tx: micros(now())
 
 
 async def _opened(
