@@ -14,7 +14,7 @@ import starship_core
 from starship_core.errors import InvalidInput
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST: Final = 20
+LONGEST: Final = 16
 """Characters of a name: lines of code are made with it."""
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MODULE: Final = "MODULE"

@@ -79,7 +79,8 @@ class AcmeVendor:
             told = f"acme cannot be reached ({type(error).__name__})"
             raise Unavailable(told, retry_after=5) from None
         except httpx2.HTTPError as error:
-            raise Ambiguous(f"acme gave no answer ({type(error).__name__})") from None
+            told = f"acme gave no answer ({type(error).__name__})"
+            raise Ambiguous(told) from None
         return Answer(response.status_code, response.content)
 
 

@@ -153,7 +153,8 @@ def turned_away(answer: Answer) -> None:
     if answer.status == 429:
         raise Unavailable("acme's rate limit is reached", retry_after=60)
     if answer.status in (401, 403):
-        raise Unavailable(f"acme does not let us in ({answer.status})", retry_after=300)
+        told = f"acme does not let us in ({answer.status})"
+        raise Unavailable(told, retry_after=300)
 
 
 def problem(answer: Answer) -> str:
