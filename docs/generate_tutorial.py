@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # docs is no package
 """The files of `docs/writing-an-adapter.md`: those of `examples/acme_vendor`, as they are."""
 
 from __future__ import annotations

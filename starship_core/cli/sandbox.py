@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -46,7 +48,8 @@ async def sandbox(call: Call, name: str | None, host: str, port: int) -> None:
         call.answer(found, grid("sandbox", "of", "version", rows=rows))
         return
     with _listening(host, port) as listening:
-        url = f"http://{host}:{listening.getsockname()[1]}"
+        written = f"[{host}]" if ":" in host else host
+        url = f"http://{written}:{listening.getsockname()[1]}"
         await _serve(call, name, start(name, url), (url, listening))
 
 
@@ -56,23 +59,22 @@ async def _serve(call: Call, name: str, started: Started, at: tuple[str, socket.
 
     url, listening = at
     document = {"name": name, "url": url, "about": started.about}
-    call.answer(document, "\n".join([f"{name}'s sandbox at {url}; stop it with Ctrl-C", *started.about]))
-    click.get_text_stream("stdout").flush()
+    call.answer(
+        document, "\n".join([f"{name}'s sandbox at {url}; stop it with Ctrl-C", *started.about])
+    )
+    sys.stdout.flush()
     config = uvicorn.Config(started.app, log_level="warning")
     await uvicorn.Server(config).serve(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
     """Raises ConfigError for an address that cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(100)
+        return socket.create_server((host, port), family=family)
     except OSError as error:
-        told = error.strerror or str(error)
-        raise ConfigError(f"cannot listen at {host}:{port}: {told}; choose another --port") from None
-    return listening
+        number = error.errno or 0
+        told = os.strerror(number) if number > 0 else error.strerror
+        raise ConfigError(
+            f"cannot listen at {host}:{port}: {told}; choose another --host or --port"
+        ) from None

@@ -103,7 +103,7 @@ def _refuse_taken(names: Names) -> None:
 
 
 def _versions(version: str) -> str:
-    """This release and those that keep its promises: `>=0.1,<0.2`."""
+    """The release that is installed, and those that keep its promises: `>=0.1,<0.2`."""
     major, minor = (int(part) for part in version.split(".")[:2])
     after = f"0.{minor + 1}" if major == 0 else str(major + 1)
     return f">={major}.{minor},<{after}"

@@ -56,7 +56,7 @@ def empty(wheels: Path, tmp_path: Path) -> Path:
 def test_the_page_makes_the_example(
     empty: Path, wheels: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """From the scaffold to all green with the page's blocks alone, and the result is the example."""
+    """From the scaffold to all green by the page's blocks alone; what comes is the example."""
     began = time.monotonic()
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(steps())],
