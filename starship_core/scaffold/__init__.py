@@ -6,12 +6,13 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Final
 
 import starship_core
 from starship_core.errors import InvalidInput
+from starship_core.plugins import core_version, take
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST: Final = 16
@@ -83,7 +84,7 @@ def named(kind: str, name: str) -> Names:
         module=f"starship_{plugin.replace('-', '_')}",
         port=title + of.suffix,
         about=of.about.format(title),
-        core=_versions(metadata.version("starship-core")),
+        core=_versions(core_version()),
         http=of.http,
     )
     _refuse_taken(names)
@@ -94,8 +95,8 @@ def _refuse_taken(names: Names) -> None:
     classes = {names.title, names.port, f"{names.title}Config"}
     if keyword.iskeyword(names.title) or classes & set(starship_core.__all__):
         raise InvalidInput(f"{names.name!r} would make a class of Python's or starship's own name")
-    offered = metadata.entry_points(group="starship", name=names.plugin)
-    if offered or util.find_spec(names.module) is not None:
+    offered = {one.name for one in take([]).installed}
+    if names.plugin in offered or util.find_spec(names.module) is not None:
         raise InvalidInput(
             f"{names.name!r} is taken: {names.distribution} is installed in this environment; "
             "choose another name, or uninstall it"
