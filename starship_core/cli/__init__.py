@@ -69,6 +69,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "order": Entry("order:order", "List, explain, retry, cancel, refund and replace orders."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
+    "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),
+    "sandbox": Entry("sandbox:sandbox", "Run a vendor's API on this machine, to try things at."),
 }
 
 
