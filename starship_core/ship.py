@@ -20,7 +20,7 @@ from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, WalletBackend
+from starship_core.ports import InventorySource, Notifier, WalletBackend
 from starship_core.registration import Toolbox
 from starship_core.store.slots import database_time as database_clock
 from starship_core.till import Till
@@ -44,6 +44,7 @@ class Ship:
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
+    notifiers: Mapping[str, Notifier]
     plugins: Plugins
     till: Till[Any, Any]
     short: set[str] = field(default_factory=set)
@@ -87,7 +88,8 @@ class Ship:
                 access=Access(database, vault, now, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
-                sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                sources=_of_kind("source", ports),
+                notifiers=_of_kind("notifier", ports),
                 plugins=plugins,
                 till=Till(),
             )
@@ -116,6 +118,10 @@ async def _opened(
         )
         for instance in instances
     }
+
+
+def _of_kind(kind: str, ports: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    return {name: port for (each, name), port in ports.items() if each == kind}
 
 
 def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
