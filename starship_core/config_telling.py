@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, field
 
 from starship_core.config_section import Count, Section
+from starship_core.model import Money
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 class EventsSection(Section, frozen=True):
@@ -51,3 +55,9 @@ class NoticesSection(Section, frozen=True):
     """By currency: a client who can spend less than this, `{ EUR = "500" }`."""
     low_stock: Annotated[int, Meta(ge=0)] = 0
     """A fixed denomination, once stocked, of which fewer vouchers are in the pool; 0: none."""
+
+    def __post_init__(self) -> None:
+        for currency, amount in self.low_balance.items():
+            if not _CURRENCY.fullmatch(currency) or not 0 <= amount < 10**12:
+                raise ValueError(f"low_balance: {currency} = {amount} is no amount of a currency")
+            Money.of(amount, currency)

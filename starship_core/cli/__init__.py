@@ -67,6 +67,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "stock": Entry("stock:stock", "Import vouchers, list them and take them out of sale."),
     "pump": Entry("pump:pump", "Fetch vouchers from the sources and load the pool."),
     "order": Entry("order:order", "List, explain, retry, cancel, refund and replace orders."),
+    "webhook": Entry("webhook:webhook", "List, show and enable webhooks, and redeliver events."),
+    "notice": Entry("notice:notice", "List what operators were told, or will be."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
     "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),

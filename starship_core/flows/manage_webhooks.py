@@ -35,7 +35,6 @@ from starship_core.store.webhooks import (
     same_webhook,
     save_webhook,
     seal_secret,
-    secret_purpose,
 )
 
 _CREDENTIAL = """
@@ -102,9 +101,7 @@ def _register(tx: Tx, client_id: int, new: NewWebhook, by: By, ship: Ship) -> Re
 def _own_secret(tx: Tx, webhook: Webhook, ship: Ship) -> Secret | None:
     """A new one, if no credential signs."""
     secret = new_signing_secret() if webhook.credential_id is None else None
-    purpose = secret_purpose(webhook.id)
-    sealed = None if secret is None else ship.vault.seal_secret(purpose, secret.reveal())
-    seal_secret(tx, webhook.id, sealed)
+    seal_secret(tx, ship.vault, webhook.id, secret)
     return secret
 
 

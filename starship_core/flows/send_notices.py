@@ -21,7 +21,7 @@ __all__ = ["oldest_due", "sweep_notices"]
 RETRY_SECONDS: Final = (60, 300, 900, 3600, 3600, 7200, 14_400, 28_800, 43_200)
 """From one attempt to the next: a day and more, since a mail server may be down over a night."""
 DEADLINE: Final = 30.0
-_MANY: Final = 100
+_MANY: Final = 16
 _LONGEST: Final = 200
 _LEASE: Final = 2 * 60 * 1_000_000
 _AT_ONCE: Final = 4

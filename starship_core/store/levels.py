@@ -16,8 +16,8 @@ from starship_core.store.notices import notify
 
 _BALANCES: Final = """
 SELECT w.id, w.client_id, w.currency, cast(given.value->>1 AS bigint), w.credit_limit + coalesce(
-    (SELECT t.balance_after FROM transactions t WHERE t.wallet_id = w.id ORDER BY t.id DESC LIMIT 1),
-    0),
+    (SELECT t.balance_after FROM transactions t WHERE t.wallet_id = w.id
+      ORDER BY t.id DESC LIMIT 1), 0),
   coalesce((SELECT t.id FROM transactions t WHERE t.wallet_id = w.id AND t.order_id IS NULL
     ORDER BY t.id DESC LIMIT 1), 0)
 FROM json_each($1) AS given JOIN wallets w ON w.currency = given.value->>0
@@ -54,7 +54,7 @@ def tell_low_balances(tx: Transaction, least: Mapping[str, Decimal], at: datetim
             "balance.low",
             subject=f"wallet:{wallet}",
             summary=f"client {client} has {left} {currency} left to spend, less than {wanted}",
-            text=f"When more has come:\nstarship wallet credit {wallet} AMOUNT --ref REFERENCE",
+            text=f"When paid:\nstarship wallet credit {wallet} AMOUNT --reference REFERENCE",
             data={"client_id": client, "wallet_id": wallet, "spendable": left},
             key=f"wallet:{wallet}:low:{moved}",
             at=at,

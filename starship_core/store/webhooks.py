@@ -12,7 +12,9 @@ from msgspec import Struct
 from starship_core.clock import moment, rfc3339
 from starship_core.database import Tx
 from starship_core.errors import NotFound, WrongState
+from starship_core.model import Secret
 from starship_core.ports import Transaction
+from starship_core.vault import Vault
 
 EVENTS: Final = (
     "order.created", "order.pending", "order.delivered", "order.partially_delivered",
@@ -133,8 +135,10 @@ def save_webhook(tx: Transaction, webhook: Webhook) -> None:
     )  # fmt: skip
 
 
-def seal_secret(tx: Transaction, webhook_id: int, sealed: str | None) -> None:
-    """Keep the webhook's own secret; None: it has none."""
+def seal_secret(tx: Transaction, vault: Vault, webhook_id: int, secret: Secret | None) -> None:
+    """Keep the webhook's own secret, sealed for it alone; None: it has none."""
+    purpose = secret_purpose(webhook_id)
+    sealed = None if secret is None else vault.seal_secret(purpose, secret.reveal())
     tx.execute(_SEAL, webhook_id, sealed)
 
 
