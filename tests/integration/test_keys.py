@@ -115,7 +115,7 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
     assert done.added
     assert done.key == ship.vault.current_key != old
     assert done.resealed == {"vouchers": COUNT, "quarantine": 2, "credentials": 2, "webhooks": 1}
-    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 4)
+    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 5)
     assert await everything_opens(ship) == {done.key}
     assert (
         await rows(ship, "SELECT id, fingerprint, updated_at FROM vouchers ORDER BY id") == prints
@@ -125,7 +125,7 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
         ("operator:test", "keys.rotate", f"key:{done.key}", "yearly"),
     ]
     assert [(use.id, use.state, use.rows) for use in await list_keys(ship)] == [
-        (old, "old", 0), (done.key, "current", COUNT + 4),
+        (old, "old", 0), (done.key, "current", COUNT + 5),
     ]  # fmt: skip
 
 
