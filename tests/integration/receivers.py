@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -43,6 +44,14 @@ class Recorder:
             self.under_way[address] -= 1
 
 
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for it, and fail when it does not come."""
+    ends = time.monotonic() + seconds
+    for _ in iter(condition, True):
+        assert time.monotonic() < ends, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
 def recorded(dock: Dock, recorder: Recorder) -> Dock:
     """The same deployment, whose webhooks end in the recorder."""
     return replace(dock, ship=replace(dock.ship, notifiers={"webhooks": recorder}))
@@ -81,20 +90,26 @@ class Server:
         self.talks.add(asyncio.create_task(self.talk(reader, writer)))
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-                headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:-2])
-                body = await reader.readexactly(int(headers["Content-Length"]))
-                self.received.append(Received(headers, body))
-                answer = self.respond()
-                if answer is None:
-                    await reader.read()
-                    break
-                writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
-                await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        try:
+            await self.answer(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # it went away, or the test is over
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+            headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:-2])
+            body = await reader.readexactly(int(headers["Content-Length"]))
+            self.received.append(Received(headers, body))
+            answer = self.respond()
+            if answer is None:
+                await reader.read()
+                break
+            writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
 
 
 @asynccontextmanager
