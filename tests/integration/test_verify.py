@@ -38,7 +38,8 @@ from starship_core.flows.verify import MOST, STEPS, Violation, verify
 from starship_core.keyring import create_keys
 from starship_core.model import Money
 from starship_core.store import books
-from starship_core.store.invariants import CHECKS, Check
+from starship_core.store.invariants import CHECKS
+from starship_core.store.invariants_told import Check
 from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop

@@ -89,7 +89,7 @@ async def test_anothers_ids_are_404_on_every_route(
             path = filled(case, theirs, turn)
             found = await told(acme, case.method, path)
             assert found == replaced(missing, case, theirs, turn), (case, found)
-            body = {} if case.method in {"POST", "PUT"} else None
+            body: Any = {} if case.method in {"POST", "PUT"} else None
             own = (await bolt.send(case.method, path, body)).status_code
             assert own == 200, (case, own)
             rows.append(f"{case.method:<6} {case.template:<32} stranger 404  owner {own}")

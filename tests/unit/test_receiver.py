@@ -43,5 +43,5 @@ def test_everything_else_is_refused(url: str) -> None:
     """With a sentence on what is wrong, about the field."""
     for environment in ("live", "test"):
         with pytest.raises(InvalidInput, match=r"^url: it ") as refused:
-            require_receiver(url, environment)  # type: ignore[arg-type]  # both are
+            require_receiver(url, environment)
         assert refused.value.field == "url"
