@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from starship_core.http.openapi import ID, Operation, Parameter, documented, paged
 from starship_core.store.delivery_log import Delivery
 from starship_core.store.feed import FeedEvent
-from starship_core.web.openapi import ID, Operation, Parameter, documented, paged
 
 _LARGEST: Final = 2**63 - 1
 STATUSES: Final = ("PENDING", "DELIVERED", "FAILED")

@@ -22,11 +22,8 @@ from starship_core.flows.manage_webhooks import (
     send_test,
 )
 from starship_core.flows.redeliver_events import redeliver, redeliver_since
-from starship_core.store.delivery_log import list_deliveries
-from starship_core.store.feed import read_events
-from starship_core.store.webhooks import Webhook, find_webhook, time_of, webhooks_of
-from starship_core.web.errors import decode, invalid, require_json
-from starship_core.web.exchange import (
+from starship_core.http.errors import decode, invalid, require_json
+from starship_core.http.exchange import (
     AnyRequest,
     body_of,
     caller,
@@ -34,7 +31,10 @@ from starship_core.web.exchange import (
     request_id,
     ship_of,
 )
-from starship_core.web.paging import path_id, read_page, read_query, whole
+from starship_core.http.paging import path_id, read_page, read_query, whole
+from starship_core.store.delivery_log import list_deliveries
+from starship_core.store.feed import read_events
+from starship_core.store.webhooks import Webhook, find_webhook, time_of, webhooks_of
 from starship_core.web.webhook_description import (
     CHANGE,
     DELETE,

@@ -13,7 +13,6 @@ import pytest
 
 from starship_core import config, errors, hookspecs, ports
 from starship_core.cli import COMMANDS
-from starship_core.cli import COMMANDS
 from starship_core.config_section import Section
 from starship_core.http.codes import CATALOGUE
 
