@@ -64,8 +64,7 @@ class Ship:
         first.
 
         `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
-        unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
-        PluginError.
+        unless `database_time` says so. Connects to no vendor. Raises ConfigError, PluginError.
         """
         plugins = find(config)
         vault = Vault.open(config.folder / config.vault.keys)

@@ -14,7 +14,6 @@ import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
@@ -29,8 +28,8 @@ from starship_core.ports import Notifier
 from starship_core.ship import Ship
 from starship_core.store import deliveries
 from starship_core.store.deliveries import Due, Endpoint, Outcome, oldest_due
-from starship_core.store.lost_endpoints import disable_lost
-from starship_core.store.webhooks import TEST_EVENT, lost_webhooks
+from starship_core.store.lost_endpoints import give_up_lost
+from starship_core.store.webhooks import TEST_EVENT
 
 __all__ = ["oldest_due", "sweep_deliveries"]
 
@@ -54,20 +53,10 @@ async def sweep_deliveries(ship: Ship) -> int:
     transport = ship.config.webhook_notifier
     if transport is None:
         return 0
-    await _give_up(ship)
+    await give_up_lost(ship.database, ship.config.webhooks, ship.now())
     if await ship.database.read(oldest_due, micros(ship.now())) is None:
         return 0
     return await _Sweep(ship, ship.notifiers[transport]).run()
-
-
-async def _give_up(ship: Ship) -> None:
-    """Endpoints that gave no 2xx for days become inactive; what waits for inactive ones fails."""
-    patience = timedelta(days=ship.config.webhooks.disable_after_days)
-    now = ship.now()
-    for webhook in await ship.database.read(lost_webhooks, micros(now - patience)):
-        await ship.database.run(disable_lost, webhook.id, patience, now)
-    if await ship.database.read(deliveries.any_for_inactive):
-        await ship.database.run(deliveries.fail_inactive)
 
 
 class _Written(NamedTuple):

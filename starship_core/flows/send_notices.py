@@ -14,6 +14,7 @@ from starship_core.errors import StarshipError
 from starship_core.model import Target
 from starship_core.ship import Ship
 from starship_core.store.levels import tell_low_balances, tell_low_stock
+from starship_core.store.lost_endpoints import give_up_lost
 from starship_core.store.notices import DueNotice, Settled, oldest_due, settle, take_due
 
 __all__ = ["oldest_due", "sweep_notices"]
@@ -52,7 +53,8 @@ def _take(tx: Tx, token: str, now: int) -> list[DueNotice]:
 
 
 async def _find(ship: Ship) -> None:
-    """Low balances and low stock, as `[notices]` says."""
+    """Lost endpoints (nothing may be due there any more), low balances and low stock."""
+    await give_up_lost(ship.database, ship.config.webhooks, ship.now())
     section = ship.config.notices
     now = ship.now()
     if section.low_balance:

@@ -8,12 +8,28 @@ from msgspec.structs import replace
 
 from starship_core.audit import By, record
 from starship_core.clock import micros
-from starship_core.database import Tx
-from starship_core.store.deliveries import fail_inactive
+from starship_core.config_telling import WebhooksSection
+from starship_core.database import Database, Tx
+from starship_core.store.deliveries import any_for_inactive, fail_inactive
 from starship_core.store.notices import notify
-from starship_core.store.webhooks import Webhook, facts_of, find_webhook, save_webhook
+from starship_core.store.webhooks import (
+    Webhook,
+    facts_of,
+    find_webhook,
+    lost_webhooks,
+    save_webhook,
+)
 
 _WORKER = By(actor="worker", reason="no 2xx for too long")
+
+
+async def give_up_lost(database: Database, section: WebhooksSection, now: datetime) -> None:
+    """Endpoints that gave no 2xx for days become inactive; what waits for inactive ones fails."""
+    patience = timedelta(days=section.disable_after_days)
+    for webhook in await database.read(lost_webhooks, micros(now - patience)):
+        await database.run(disable_lost, webhook.id, patience, now)
+    if await database.read(any_for_inactive):
+        await database.run(fail_inactive)
 
 
 def disable_lost(tx: Tx, webhook_id: int, patience: timedelta, at: datetime) -> None:
