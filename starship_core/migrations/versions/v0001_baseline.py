@@ -27,6 +27,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_subject", "audit", ["subject", "id"], unique=False)
     op.create_table(
+        "breakers",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("opened_at", BigInt, nullable=True),
+        sa.Column("trial_until", BigInt, nullable=True),
+        sa.Column("cause", sa.Text(), server_default="", nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "operation", name=op.f("pk_breakers")),
+    )
+    op.create_table(
         "categories",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("parent_id", BigInt, nullable=True),
@@ -111,6 +122,26 @@ def upgrade() -> None:
         sa.Column("created_at", BigInt, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
         sa.UniqueConstraint("origin", name=op.f("uq_quarantine_origin")),
+    )
+    op.create_table(
+        "switches",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("is_off", BigInt, server_default="1", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
+    )
+    op.create_table(
+        "vendor_tokens",
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("generation", BigInt, server_default="0", nullable=False),
+        sa.Column("expires_at", BigInt, nullable=True),
+        sa.Column("lease_until", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("instance", "name", name=op.f("pk_vendor_tokens")),
     )
     op.create_table(
         "credentials",
@@ -265,6 +296,38 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
         sqlite_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
+    )
+    op.create_table(
+        "product_vendors",
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("minimum", BigInt, nullable=True),
+        sa.Column("maximum", BigInt, nullable=True),
+        sa.Column("priority", BigInt, server_default="100", nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("cost_face", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(cost IS NULL) = (cost_currency IS NULL) AND (cost IS NULL) = (cost_face IS NULL)",
+            name=op.f("ck_product_vendors_cost"),
+        ),
+        sa.CheckConstraint(
+            "minimum > 0 AND maximum >= minimum", name=op.f("ck_product_vendors_range")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_product_vendors_product_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "product_id", "vendor", "vendor_product", name=op.f("pk_product_vendors")
+        ),
+    )
+    op.create_index(
+        "ix_product_vendors_vendor", "product_vendors", ["vendor", "vendor_product"], unique=False
     )
     op.create_table(
         "items",
