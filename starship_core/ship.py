@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
 from starship_core.registration import Toolbox
 from starship_core.till import Till
+from starship_core.tokens import SharedTokens
 from starship_core.vault import Vault
 
 
@@ -66,9 +68,8 @@ class Ship:
             database = await stack.enter_async_context(
                 opened(section.url, folder=config.folder, connections=section.connections)
             )
-            ports = await _opened(
-                plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
-            )
+            toolbox = partial(toolbox_for, config=config, database=database, now=now, vault=vault)
+            ports = await _opened(plugins.instances, stack, toolbox)
             max_age = timedelta(hours=config.pricing.fx_max_age_hours)
             environment = config.deployment.environment
             yield cls(
@@ -100,7 +101,9 @@ async def _opened(
     }
 
 
-def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+def toolbox_for(
+    instance: str, config: Config, *, database: Database, now: Clock, vault: Vault
+) -> Toolbox:
     """What a plugin is opened with as this instance."""
     log = structlog.get_logger("starship.plugin").bind(instance=instance)
     return Toolbox(
@@ -111,4 +114,5 @@ def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -
         database=database,
         data_dir=config.folder / "data" / instance,
         folder=config.folder,
+        tokens=SharedTokens(instance, database=database, vault=vault, now=now),
     )
