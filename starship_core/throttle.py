@@ -70,7 +70,8 @@ class Throttle:
         oldest = await self._shared(key, rate, now=now, window=window)
         if oldest is None:
             return 0
-        made.remove(now)
+        if now in made:  # unless Redis took so long that its window is over
+            made.remove(now)
         return _until(oldest, window, now)
 
     async def _shared(self, key: str, rate: Rate, *, now: int, window: int) -> int | None:
