@@ -56,7 +56,8 @@ class FakeRedis:
             member, score = min(held.items(), key=lambda pair: pair[1])
             return [member.encode(), str(score).encode()]
         if name == "ZREM":
-            return int(held.pop(rest[0]) == self.counted.pop(rest[0]))
+            self.counted.pop(rest[0])
+            return int(held.pop(rest[0], None) is not None)
         assert name == "PEXPIRE"
         return 1
 
