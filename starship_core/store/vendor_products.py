@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from starship_core.errors import NotFound
 from starship_core.model import Money, Sku
 from starship_core.ports import Transaction
 
@@ -112,6 +113,18 @@ def product_code(tx: Transaction, product_id: int) -> str | None:
     """None: there is no such product."""
     rows = tx.execute("SELECT code FROM products WHERE id = $1", product_id)
     return rows[0][0] if rows else None
+
+
+def product_id_of(tx: Transaction, which: str) -> int:
+    """A product by its code, or by its id. Raises NotFound."""
+    number = int(which) if which.isascii() and which.isdigit() and len(which) < 18 else 0
+    rows = tx.execute(
+        "SELECT id FROM products WHERE code = $1 OR id = $2 ORDER BY code = $1 DESC", which, number
+    )
+    if not rows:
+        raise NotFound("product", which)
+    found: int = rows[0][0]
+    return found
 
 
 def _offer(*row: Any) -> VendorOffer:
