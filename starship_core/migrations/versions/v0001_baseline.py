@@ -111,6 +111,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("base", "source", "as_of", name=op.f("uq_fx_tables_base_source_as_of")),
     )
     op.create_table(
+        "notices",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("status", sa.Text(), server_default="PENDING", nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("sent_to", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("sent_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_notices_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'SENT', 'FAILED')", name=op.f("ck_notices_status")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("key", name=op.f("uq_notices_key")),
+    )
+    op.create_index(
+        "ix_notices_due",
+        "notices",
+        ["due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
@@ -330,6 +364,76 @@ def upgrade() -> None:
         "ix_product_vendors_vendor", "product_vendors", ["vendor", "vendor_product"], unique=False
     )
     op.create_table(
+        "webhooks",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("credential_id", BigInt, nullable=True),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("inactive_reason", sa.Text(), nullable=True),
+        sa.Column("failures", BigInt, server_default="0", nullable=False),
+        sa.Column("failing_since", BigInt, nullable=True),
+        sa.Column("last_success_at", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.Column("deleted_at", BigInt, nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_webhooks_client_id")),
+        sa.ForeignKeyConstraint(
+            ["credential_id"], ["credentials.id"], name=op.f("fk_webhooks_credential_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_index(
+        "uq_webhooks_fingerprint",
+        "webhooks",
+        ["client_id", "fingerprint"],
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+        sqlite_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("webhook_id", BigInt, nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("event_at", BigInt, nullable=False),
+        sa.Column("data", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("delivered_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_deliveries_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'DELIVERED', 'FAILED')", name=op.f("ck_deliveries_status")
+        ),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_deliveries_webhook_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint(
+            "webhook_id", "event_id", name=op.f("uq_deliveries_webhook_id_event_id")
+        ),
+    )
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["webhook_id", "due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_index("ix_deliveries_webhook", "deliveries", ["webhook_id", "id"], unique=False)
+    op.create_table(
         "items",
         sa.Column("order_id", BigInt, nullable=False),
         sa.Column("ordinal", BigInt, nullable=False),
@@ -354,6 +458,7 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("created_at", BigInt, nullable=False),
         sa.Column("position", BigInt, nullable=True),
+        sa.Column("relayed_at", BigInt, nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_outbox_order_id")),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_outbox")),
     )
@@ -365,6 +470,14 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("position IS NULL"),
         sqlite_where=sa.text("position IS NULL"),
+    )
+    op.create_index(
+        "uq_outbox_feed",
+        "outbox",
+        ["client_id", "position"],
+        unique=True,
+        postgresql_where=sa.text("position IS NOT NULL"),
+        sqlite_where=sa.text("position IS NOT NULL"),
     )
     op.create_table(
         "transactions",
@@ -394,6 +507,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_transactions_order", "transactions", ["order_id"], unique=False)
     op.create_index("ix_transactions_wallet", "transactions", ["wallet_id", "id"], unique=False)
+    op.create_table(
+        "delivery_attempts",
+        sa.Column("delivery_id", BigInt, nullable=False),
+        sa.Column("number", BigInt, nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.Column("milliseconds", BigInt, nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["deliveries.id"], name=op.f("fk_delivery_attempts_delivery_id")
+        ),
+        sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_delivery_attempts")),
+    )
     op.create_table(
         "vouchers",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
