@@ -115,6 +115,12 @@ def product_code(tx: Transaction, product_id: int) -> str | None:
     return rows[0][0] if rows else None
 
 
+def currency_of(tx: Transaction, product_id: int) -> str:
+    """The currency that a product is in, for life."""
+    found: str = tx.execute("SELECT currency FROM products WHERE id = $1", product_id)[0][0]
+    return found
+
+
 def product_id_of(tx: Transaction, which: str) -> int:
     """A product by its code, or by its id. Raises NotFound."""
     number = int(which) if which.isascii() and which.isdigit() and len(which) < 18 else 0

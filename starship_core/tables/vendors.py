@@ -45,6 +45,23 @@ narrower one is meant, so that a vendor with a product a denomination has a row 
 vendor's catalogue at `seen_at`. `priority`: lower is tried first.
 """
 Index("ix_product_vendors_vendor", product_vendors.c.vendor, product_vendors.c.vendor_product)
+vendor_products = Table(
+    "vendor_products",
+    metadata,
+    string("vendor"),
+    string("vendor_product"),
+    string("name"),
+    string("currency"),
+    maybe_string("country"),
+    string("minimum"),
+    string("maximum"),
+    maybe_integer("cost"),
+    maybe_string("cost_currency"),
+    maybe_integer("stock"),
+    integer("seen_at"),
+    PrimaryKeyConstraint("vendor", "vendor_product"),
+)
+"""A vendor's catalogue as it was last read, so that looking into it asks the vendor nothing."""
 switches = Table(
     "switches",
     metadata,

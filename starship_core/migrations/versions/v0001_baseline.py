@@ -167,6 +167,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
     )
     op.create_table(
+        "vendor_products",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("minimum", sa.Text(), nullable=False),
+        sa.Column("maximum", sa.Text(), nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("stock", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "vendor_product", name=op.f("pk_vendor_products")),
+    )
+    op.create_table(
         "vendor_tokens",
         sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
