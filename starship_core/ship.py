@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,10 +21,23 @@ from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, WalletBackend
-from starship_core.registration import Toolbox
+from starship_core.ports import InventorySource, VendorFulfiller, WalletBackend
+from starship_core.registration import Toolbox, VendorRegistration, VendorTraits
+from starship_core.throttle import Throttle
 from starship_core.till import Till
+from starship_core.tokens import SharedTokens
 from starship_core.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """A vendor instance: how it is called, and what its plugin says of it."""
+
+    name: str
+    """The instance's, ours: `bamboo-eu`."""
+    plugin: str
+    port: VendorFulfiller
+    traits: VendorTraits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +50,13 @@ class Ship:
     vault: Vault
     pool: Pool
     limits: Limits
+    throttle: Throttle
     catalogue: Catalogue
     access: Access
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
+    vendors: Mapping[str, Vendor]
     plugins: Plugins
     till: Till[Any, Any]
     short: set[str] = field(default_factory=set)
@@ -66,9 +82,8 @@ class Ship:
             database = await stack.enter_async_context(
                 opened(section.url, folder=config.folder, connections=section.connections)
             )
-            ports = await _opened(
-                plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
-            )
+            toolbox = partial(toolbox_for, config=config, database=database, now=now, vault=vault)
+            ports = await _opened(plugins.instances, stack, toolbox)
             max_age = timedelta(hours=config.pricing.fx_max_age_hours)
             environment = config.deployment.environment
             yield cls(
@@ -78,14 +93,29 @@ class Ship:
                 vault=vault,
                 pool=pool,
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
+                throttle=Throttle(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
                 access=Access(database, vault, now, environment=environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=max_age),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                vendors=_vendors(plugins, ports),
                 plugins=plugins,
                 till=Till(),
             )
+
+
+def _vendors(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str, Vendor]:
+    return {
+        one.instance_name: Vendor(
+            name=one.instance_name,
+            plugin=one.plugin,
+            port=ports["vendor", one.instance_name],
+            traits=one.registration.traits,
+        )
+        for one in plugins.instances
+        if isinstance(one.registration, VendorRegistration)
+    }
 
 
 async def _opened(
@@ -100,7 +130,9 @@ async def _opened(
     }
 
 
-def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+def toolbox_for(
+    instance: str, config: Config, *, database: Database, now: Clock, vault: Vault
+) -> Toolbox:
     """What a plugin is opened with as this instance."""
     log = structlog.get_logger("starship.plugin").bind(instance=instance)
     return Toolbox(
@@ -111,4 +143,5 @@ def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -
         database=database,
         data_dir=config.folder / "data" / instance,
         folder=config.folder,
+        tokens=SharedTokens(instance, database=database, vault=vault, now=now),
     )

@@ -17,6 +17,7 @@ ALLOWED = {
     "starship_core/keyring.py": "derives keys from the root key, and writes key files",
     "starship_core/keybackup.py": "seals root keys under a passphrase, and uses the passphrase",
     "starship_core/access.py": "checks a signature with the credential's signing secret",
+    "starship_core/tokens.py": "seals a vendor's token for its row",
     "starship_core/config_file.py": "hands {env=…} and {file=…} to the field that asked for them",
     "starship_core/flows/place_order.py": "every claimed code is opened before the commit",
     "starship_core/flows/retry_order.py": "as place_order",

@@ -27,6 +27,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_subject", "audit", ["subject", "id"], unique=False)
     op.create_table(
+        "breakers",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("opened_at", BigInt, nullable=True),
+        sa.Column("trial_until", BigInt, nullable=True),
+        sa.Column("cause", sa.Text(), server_default="", nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "operation", name=op.f("pk_breakers")),
+    )
+    op.create_table(
         "categories",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("parent_id", BigInt, nullable=True),
@@ -100,6 +111,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("base", "source", "as_of", name=op.f("uq_fx_tables_base_source_as_of")),
     )
     op.create_table(
+        "notices",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("status", sa.Text(), server_default="PENDING", nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("sent_to", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("sent_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_notices_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'SENT', 'FAILED')", name=op.f("ck_notices_status")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("key", name=op.f("uq_notices_key")),
+    )
+    op.create_index(
+        "ix_notices_due",
+        "notices",
+        ["due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
@@ -111,6 +156,41 @@ def upgrade() -> None:
         sa.Column("created_at", BigInt, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
         sa.UniqueConstraint("origin", name=op.f("uq_quarantine_origin")),
+    )
+    op.create_table(
+        "switches",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("is_off", BigInt, server_default="1", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
+    )
+    op.create_table(
+        "vendor_products",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("minimum", sa.Text(), nullable=False),
+        sa.Column("maximum", sa.Text(), nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("stock", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "vendor_product", name=op.f("pk_vendor_products")),
+    )
+    op.create_table(
+        "vendor_tokens",
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("generation", BigInt, server_default="0", nullable=False),
+        sa.Column("expires_at", BigInt, nullable=True),
+        sa.Column("lease_until", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("instance", "name", name=op.f("pk_vendor_tokens")),
     )
     op.create_table(
         "credentials",
@@ -267,6 +347,108 @@ def upgrade() -> None:
         sqlite_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
     )
     op.create_table(
+        "product_vendors",
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("minimum", BigInt, nullable=True),
+        sa.Column("maximum", BigInt, nullable=True),
+        sa.Column("priority", BigInt, server_default="100", nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("cost_face", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(cost IS NULL) = (cost_currency IS NULL) AND (cost IS NULL) = (cost_face IS NULL)",
+            name=op.f("ck_product_vendors_cost"),
+        ),
+        sa.CheckConstraint(
+            "minimum > 0 AND maximum >= minimum", name=op.f("ck_product_vendors_range")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_product_vendors_product_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "product_id", "vendor", "vendor_product", name=op.f("pk_product_vendors")
+        ),
+    )
+    op.create_index(
+        "ix_product_vendors_vendor", "product_vendors", ["vendor", "vendor_product"], unique=False
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("credential_id", BigInt, nullable=True),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("inactive_reason", sa.Text(), nullable=True),
+        sa.Column("failures", BigInt, server_default="0", nullable=False),
+        sa.Column("failing_since", BigInt, nullable=True),
+        sa.Column("last_success_at", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.Column("deleted_at", BigInt, nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_webhooks_client_id")),
+        sa.ForeignKeyConstraint(
+            ["credential_id"], ["credentials.id"], name=op.f("fk_webhooks_credential_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_index(
+        "uq_webhooks_fingerprint",
+        "webhooks",
+        ["client_id", "fingerprint"],
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+        sqlite_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("webhook_id", BigInt, nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("event_at", BigInt, nullable=False),
+        sa.Column("data", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("delivered_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_deliveries_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'DELIVERED', 'FAILED')", name=op.f("ck_deliveries_status")
+        ),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_deliveries_webhook_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint(
+            "webhook_id", "event_id", name=op.f("uq_deliveries_webhook_id_event_id")
+        ),
+    )
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["webhook_id", "due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_index("ix_deliveries_webhook", "deliveries", ["webhook_id", "id"], unique=False)
+    op.create_table(
         "items",
         sa.Column("order_id", BigInt, nullable=False),
         sa.Column("ordinal", BigInt, nullable=False),
@@ -291,6 +473,7 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("created_at", BigInt, nullable=False),
         sa.Column("position", BigInt, nullable=True),
+        sa.Column("relayed_at", BigInt, nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_outbox_order_id")),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_outbox")),
     )
@@ -302,6 +485,14 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("position IS NULL"),
         sqlite_where=sa.text("position IS NULL"),
+    )
+    op.create_index(
+        "uq_outbox_feed",
+        "outbox",
+        ["client_id", "position"],
+        unique=True,
+        postgresql_where=sa.text("position IS NOT NULL"),
+        sqlite_where=sa.text("position IS NOT NULL"),
     )
     op.create_table(
         "transactions",
@@ -331,6 +522,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_transactions_order", "transactions", ["order_id"], unique=False)
     op.create_index("ix_transactions_wallet", "transactions", ["wallet_id", "id"], unique=False)
+    op.create_table(
+        "delivery_attempts",
+        sa.Column("delivery_id", BigInt, nullable=False),
+        sa.Column("number", BigInt, nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.Column("milliseconds", BigInt, nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["deliveries.id"], name=op.f("fk_delivery_attempts_delivery_id")
+        ),
+        sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_delivery_attempts")),
+    )
     op.create_table(
         "vouchers",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
