@@ -15,8 +15,10 @@ _PURCHASE: Final = (
     " planned_at, lease_until) VALUES (1, 1, {missed}, 'north', 1, 2500, 'EUR', 1, 'R1', 'PLANNED',"
     " 100, 'EUR', 0, 5, 0, '', 2, 0)"
 )
-_ITEM: Final = "INSERT INTO purchase_items (purchase_id, order_id, ordinal, is_open)"
+_ITEM: Final = (
+    "INSERT INTO purchase_items (purchase_id, order_id, ordinal, is_open)"
     " VALUES (1, {missed}, 1, 1)"
+)
 SOUND: Final = f"{_APPROVAL};{_PURCHASE};{_ITEM}"
 """A planned purchase that breaks nothing."""
 _SECOND: Final = (
