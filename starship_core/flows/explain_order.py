@@ -207,7 +207,8 @@ def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
         sub_status=order.sub_status, product=order.product_name, sku=str(order.sku),
         quantity=order.quantity, delivered=order.delivered_quantity, pending=_missing(order),
         wallet_id=order.wallet_id, charged=str(order.charged),
-        refunded=str(Money(order.refunded, order.price.currency)), why=_BOUGHT_FOR.get(order.sub_status or "", "") or _reason(order, hands),
+        refunded=str(Money(order.refunded, order.price.currency)),
+        why=_BOUGHT_FOR.get(order.sub_status or "") or _reason(order, hands),
         stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock),
     )  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import Final
 from starship_core.ports import Transaction
 
 _STEPS: Final = """
-SELECT created_at, 'fallback.approved' FROM approvals WHERE order_id = $1
+SELECT created_at, 0, 'fallback.approved' FROM approvals WHERE order_id = $1
 UNION ALL
-SELECT coalesce(closed_at, waiting_since, sent_at, planned_at), state FROM purchases
+SELECT coalesce(closed_at, waiting_since, sent_at, planned_at), id, state FROM purchases
 WHERE order_id = $1
 ORDER BY 1, 2
 """
@@ -31,5 +31,5 @@ def purchase_steps(tx: Transaction, order_id: int) -> list[tuple[int, str, str]]
     """(when, what, why) of each approval and of each purchase as it stands, in order."""
     return [
         (int(at), what if "." in what else f"purchase.{what.lower()}", _WHY[what])
-        for at, what in tx.execute(_STEPS, order_id)
+        for at, _, what in tx.execute(_STEPS, order_id)
     ]

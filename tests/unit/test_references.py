@@ -19,7 +19,7 @@ def derive(name: str) -> bytes:
 
 
 @given(
-    st.sets(st.integers(1, 10**12), min_size=2, max_size=20),
+    st.sets(st.integers(1, 10**12 - 1), min_size=2, max_size=20),
     st.integers(12, 60),
     st.sampled_from(["0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"]),
 )
