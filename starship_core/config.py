@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field, structs
 
@@ -18,6 +18,7 @@ from starship_core.errors import ConfigError
 from starship_core.model import Environment
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Preference = Literal["priority", "cheapest", "health"]
 
 
 class DeploymentSection(Section, frozen=True):
@@ -124,6 +125,28 @@ class RetrySection(Section, frozen=True):
     """
 
 
+class BuyingSection(Section, frozen=True):
+    """`[buying]`: from vendors, once that was approved."""
+
+    prefer: Preference = "priority"
+    """Which vendor of a product comes first: `priority` (the lowest number of `starship vendor
+    map`), `cheapest` (by the cost last seen), `health` (the fewest failures of late). What is equal
+    by it is ordered by the others. Whoever is switched off is left out; whose breaker is open comes
+    last.
+    """
+    prefer_by_product: dict[str, Preference] = field(default_factory=dict)
+    """The same for single products, by their code."""
+    breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """So many calls of one vendor and operation that fail (no answer, or an unclear one; a refusal
+    is none) within the next setting open its breaker: no further call is made.
+    """
+    breaker_window_seconds: Count = 60
+    breaker_rest_seconds: Count = 120
+    """So long after it opened, one call at a time is let through; one that succeeds closes it."""
+    limit_patience_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """A call over the vendor's rate limit waits so long for its turn, else it is tried later."""
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """The whole file, resolved. Plugin sections stay raw until their registration reads them."""
 
@@ -141,6 +164,7 @@ class Config(Struct, frozen=True, kw_only=True):
     events: EventsSection = EventsSection()
     webhooks: WebhooksSection = WebhooksSection()
     notices: NoticesSection = NoticesSection()
+    buying: BuyingSection = BuyingSection()
     wallet: dict[str, Any] = field(default_factory=dict)
     """`[wallet] use = "wallet-ledger"`"""
     fx: dict[str, Any] = field(default_factory=dict)

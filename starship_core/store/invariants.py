@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from starship_core.store.invariants_told import DELIVERIES, EVENTS, Check
+from starship_core.store.buying_invariants import BUYING
+from starship_core.store.check import Check
+from starship_core.store.invariants_told import DELIVERIES, EVENTS
+
+__all__ = ["CHECKS", "Check"]
 
 GOODS: Final = (
     Check(
@@ -223,4 +227,4 @@ ORDERS: Final = (
         "SELECT 'order ' || max(id) FROM orders GROUP BY client_id, ref HAVING count(*) > 1",
     ),
 )
-CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + DELIVERIES
+CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + DELIVERIES + BUYING

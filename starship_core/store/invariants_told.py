@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Check(NamedTuple):
-    """`query` returns the names of the rows of which `problem` is true; none when all is well."""
-
-    invariant: str
-    problem: str
-    query: str
-
+from starship_core.store.check import Check
 
 EVENTS: Final = (
     Check(

@@ -38,11 +38,12 @@ from starship_core.flows.verify import MOST, STEPS, Violation, verify
 from starship_core.keyring import create_keys
 from starship_core.model import Money
 from starship_core.store import books
+from starship_core.store.check import Check
 from starship_core.store.invariants import CHECKS
-from starship_core.store.invariants_told import Check
 from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop
+from tests.integration.buying_plants import BUYING_PLANTS, SOUND
 from tests.integration.receivers import Recorder, hook, recorded
 from tests.integration.ships import ANA, DINAR, SMALL, YEN, Dock, add_products, docked
 from tests.integration.ships import written as config_of
@@ -298,6 +299,12 @@ def test_bare_rows_are_clean(copied: Copied) -> None:
     assert (result.exit_code, result.stdout) == (0, "Every invariant holds.\n")
     result = copied.verify("--json")
     assert (result.exit_code, msgspec.json.decode(result.stdout)) == (0, {"violations": []})
+
+
+def test_a_planned_purchase_is_clean(copied: Copied) -> None:
+    """What the plants of purchases begin with breaks nothing."""
+    copied.plant(SOUND)
+    assert copied.verify().exit_code == 0
 
 
 # --- one planted violation for each check --------------------------------------------------------
@@ -792,6 +799,9 @@ PLANTS: dict[str, list[Plant]] = {
         )
     ] + [Plant("DELETE FROM delivery_attempts WHERE delivery_id = 1", "delivery 1")],
 }  # fmt: skip
+PLANTS |= {
+    problem: [Plant(*planted) for planted in listed] for problem, listed in BUYING_PLANTS.items()
+}
 _EACH = [
     pytest.param(check, plant, id=f"{check.problem} {n}")
     for check in CHECKS
