@@ -13,7 +13,12 @@ from msgspec import Meta, Struct, field, structs
 
 from starship_core.config_file import Place, Reader, suggestion
 from starship_core.config_section import Count, Section
-from starship_core.config_telling import EventsSection, NoticesSection, WebhooksSection
+from starship_core.config_telling import (
+    EventsSection,
+    NoticesSection,
+    ReconcileSection,
+    WebhooksSection,
+)
 from starship_core.errors import ConfigError
 from starship_core.model import Environment
 
@@ -165,6 +170,7 @@ class Config(Struct, frozen=True, kw_only=True):
     webhooks: WebhooksSection = WebhooksSection()
     notices: NoticesSection = NoticesSection()
     buying: BuyingSection = BuyingSection()
+    reconcile: ReconcileSection = ReconcileSection()
     wallet: dict[str, Any] = field(default_factory=dict)
     """`[wallet] use = "wallet-ledger"`"""
     fx: dict[str, Any] = field(default_factory=dict)

@@ -1,8 +1,9 @@
-"""Sections on who is told what: `[events]`, `[webhooks]`, `[notices]`."""
+"""Sections on who is told what: `[events]`, `[webhooks]`, `[notices]`, `[reconcile]`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -57,7 +58,28 @@ class NoticesSection(Section, frozen=True):
     """A fixed denomination, once stocked, of which fewer vouchers are in the pool; 0: none."""
 
     def __post_init__(self) -> None:
-        for currency, amount in self.low_balance.items():
-            if not _CURRENCY.fullmatch(currency) or not 0 <= amount < 10**12:
-                raise ValueError(f"low_balance: {currency} = {amount} is no amount of a currency")
-            Money.of(amount, currency)
+        _amounts("low_balance", self.low_balance)
+
+
+class ReconcileSection(Section, frozen=True):
+    """`[reconcile]`: from when on the daily reconciliation tells of what is stuck or low."""
+
+    order_hours: Count = 24
+    """An order that waits for longer."""
+    purchase_hours: Count = 24
+    """A purchase of which nobody knows for longer what became of it."""
+    days: Annotated[int, Meta(ge=1, le=31)] = 3
+    """How far back vendors' lists of our orders and failed deliveries are looked through."""
+    low_float: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    """By vendor and currency: less money of ours there, `{ bamboo-eu = { EUR = "500" } }`."""
+
+    def __post_init__(self) -> None:
+        for vendor, amounts in self.low_float.items():
+            _amounts(f"low_float: {vendor}", amounts)
+
+
+def _amounts(name: str, least: Mapping[str, Decimal]) -> None:
+    for currency, amount in least.items():
+        if not _CURRENCY.fullmatch(currency) or not 0 <= amount < 10**12:
+            raise ValueError(f"{name}: {currency} = {amount} is no amount of a currency")
+        Money.of(amount, currency)

@@ -361,6 +361,18 @@ class VendorProduct(Struct, frozen=True, kw_only=True):
     """None: unlimited or not told."""
 
 
+class VendorOrder(Struct, frozen=True, kw_only=True):
+    """One order of ours in a vendor's own list."""
+
+    reference: str
+    """Ours, in our spelling."""
+    quantity: int
+    charged: Money | None
+    """In all; None: not told."""
+    failed: bool = False
+    """Nothing was sold, and nothing will be."""
+
+
 class FallbackCase(Struct, frozen=True, kw_only=True):
     """What a policy sees: an order that misses, what it would cost, what was spent already."""
 

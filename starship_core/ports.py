@@ -17,6 +17,7 @@ from starship_core.model import (
     Secret,
     Target,
     Token,
+    VendorOrder,
     VendorProduct,
     VendorReply,
     Verdict,
@@ -136,6 +137,17 @@ class Reversing(Protocol):
 
     async def reverse(self, purchase: Purchase) -> VendorReply:
         """Refused: it stays bought."""
+        ...
+
+
+class ListsOrders(Protocol):
+    """A vendor that lists our orders with it, to reconcile with."""
+
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        """All that were placed in this time, each once; others may be among them.
+
+        Raises Unavailable.
+        """
         ...
 
 

@@ -73,6 +73,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "webhook": Entry("webhook:webhook", "List, show and enable webhooks, and redeliver events."),
     "notice": Entry("notice:notice", "List what operators were told, or will be."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
+    "reconcile": Entry(
+        "reconcile:reconcile", "Find what is stuck, what does not agree and what runs low."
+    ),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
     "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),
     "sandbox": Entry("sandbox:sandbox", "Run a vendor's API on this machine, to try things at."),

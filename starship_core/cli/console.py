@@ -73,11 +73,19 @@ class Call:
             else:
                 stdout().print(part)
 
-    def refuse(self, error: StarshipError) -> NoReturn:
+    def refuse(self, error: StarshipError, *, code: int | None = None) -> NoReturn:
         """End with the error on stderr, for a command that gave its JSON document already."""
         for problem in _problems(error):
             _stderr().print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
-        raise Exit(2 if isinstance(error, (ConfigError, PluginError)) else 1)
+        usual = 2 if isinstance(error, (ConfigError, PluginError)) else 1
+        raise Exit(usual if code is None else code)
+
+    def fail(self, error: StarshipError, *, code: int | None = None) -> NoReturn:
+        """End with the error on stderr, and with `--json` as a document; `code`: the exit's."""
+        if self.json:
+            problems = _problems(error)
+            _print_json({"error": {"type": type(error).__name__, "problems": problems}})
+        self.refuse(error, code=code)
 
     def note(self, text: str) -> None:
         """Something worth knowing beside the answer, on stderr; not said with `--json`."""
@@ -220,10 +228,7 @@ def _called(
             if inspect.isawaitable(outcome):
                 asyncio.run(_awaited(outcome))
         except StarshipError as error:
-            if call.json:
-                problems = _problems(error)
-                _print_json({"error": {"type": type(error).__name__, "problems": problems}})
-            call.refuse(error)
+            call.fail(error)
 
     return run  # type: ignore[return-value]  # its keywords are the options just added
 

@@ -18,8 +18,8 @@ from msgspec import Struct
 from starship_core.breaker import Rule
 from starship_core.clock import micros, moment
 from starship_core.errors import NotFound, StarshipError, Unavailable
-from starship_core.model import VendorProduct
-from starship_core.ports import Transaction
+from starship_core.model import Money, VendorOrder, VendorProduct
+from starship_core.ports import BalanceReporting, ListsOrders, Transaction
 from starship_core.ship import Ship, Vendor
 from starship_core.store.breakers import list_breakers
 from starship_core.store.switches import GLOBAL, list_switches, vendor_scope
@@ -120,6 +120,30 @@ async def read_catalogue(
     return Catalogue(vendor=name, read_at=moment(kept), products=products)
 
 
+async def read_balance(vendor: Vendor, ship: Ship) -> Sequence[Money]:
+    """Our money with a vendor whose plugin is `BalanceReporting`. Raises Unavailable."""
+
+    async def ask() -> Sequence[Money]:
+        port: BalanceReporting = cast("Any", vendor.port)
+        async with asyncio.timeout(READ_SECONDS):
+            return await port.balance()
+
+    return await _patiently(vendor, "balance", ask, ship)
+
+
+async def read_orders(
+    vendor: Vendor, ship: Ship, *, since: datetime, until: datetime
+) -> Sequence[VendorOrder]:
+    """Our orders by the list of a vendor whose plugin `ListsOrders`. Raises Unavailable."""
+
+    async def ask() -> Sequence[VendorOrder]:
+        port: ListsOrders = cast("Any", vendor.port)
+        async with asyncio.timeout(READ_SECONDS):
+            return await port.orders(since, until)
+
+    return await _patiently(vendor, "orders", ask, ship)
+
+
 async def _refreshed(vendor: Vendor, ship: Ship, advance: Advance) -> int:
     products = await _patiently(vendor, "catalogue", lambda: _all(vendor, advance), ship)
     at = micros(ship.now())
@@ -187,11 +211,7 @@ async def _step(what: str, ask: Callable[[], Awaitable[str]]) -> Step:
 
 
 async def _balance(vendor: Vendor, ship: Ship) -> str:
-    async def ask() -> Any:
-        async with asyncio.timeout(READ_SECONDS):
-            return await cast("Any", vendor.port).balance()
-
-    amounts = await _patiently(vendor, "balance", ask, ship)
+    amounts = await read_balance(vendor, ship)
     return ", ".join(str(amount) for amount in amounts) or "no account"
 
 

@@ -70,16 +70,18 @@ GOODS: Final = (
              AND v.expires_at <= i.settled_at + (o.min_expiry - o.placed_at)""",
     ),
 )
+NO_DEBIT: Final = Check(
+    "I2",
+    "the debit that pays for it is missing, or of another wallet, amount or currency",
+    """SELECT 'order ' || o.id FROM orders o
+       LEFT JOIN transactions t ON t.key = 'order:' || o.id || ':debit'
+       WHERE t.id IS NULL OR coalesce(t.order_id, 0) <> o.id OR t.wallet_id <> o.wallet_id
+         OR t.transaction_type <> 'DEBIT' OR t.status <> 'COMPLETED'
+         OR t.amount <> o.charged OR t.currency <> o.amount_currency""",
+)
+"""Reconciliation tells of it by itself."""
 MONEY: Final = (
-    Check(
-        "I2",
-        "the debit that pays for it is missing, or of another wallet, amount or currency",
-        """SELECT 'order ' || o.id FROM orders o
-           LEFT JOIN transactions t ON t.key = 'order:' || o.id || ':debit'
-           WHERE t.id IS NULL OR coalesce(t.order_id, 0) <> o.id OR t.wallet_id <> o.wallet_id
-             OR t.transaction_type <> 'DEBIT' OR t.status <> 'COMPLETED'
-             OR t.amount <> o.charged OR t.currency <> o.amount_currency""",
-    ),
+    NO_DEBIT,
     Check(
         "I2",
         "the wallet's transactions of the order do not come to charged less refunded",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from starship_core.database import Tx, json_rows
 from starship_core.model import Money, Sku, minor_text
@@ -36,18 +36,50 @@ WHERE p.is_active = 1
 """
 
 
+class LowBalance(NamedTuple):
+    """A wallet that can spend less than it should, in minor units."""
+
+    wallet: int
+    client: int
+    currency: str
+    floor: int
+    spendable: int
+    moved: int
+    """The last transaction that was no order's: once there is another, it is told again."""
+
+
+class LowStock(NamedTuple):
+    """A sku, stocked once, with fewer vouchers in the pool than it should have."""
+
+    sku: Sku
+    pooled: int
+    newest: int
+    """The last voucher of it: once there is another, it is told again."""
+
+
+def low_balances(tx: Transaction, least: Mapping[str, Decimal]) -> list[LowBalance]:
+    """Every wallet that can spend less than its currency's `least`."""
+    floors = [(currency, Money.of(amount, currency).minor) for currency, amount in least.items()]
+    wallets = (LowBalance(*row) for row in tx.execute(_BALANCES, json_rows(floors)))
+    return [each for each in wallets if each.spendable < each.floor]
+
+
+def low_stock(tx: Transaction, least: int, now: int) -> list[LowStock]:
+    """Every fixed denomination that was stocked once and has less than `least` in the pool."""
+    return [
+        LowStock(Sku(product, denomination, currency), pooled, newest)
+        for product, denomination, currency, pooled, newest in tx.execute(_STOCK, least, now)
+        if newest is not None and pooled < least
+    ]
+
+
 def tell_low_balances(tx: Transaction, least: Mapping[str, Decimal], at: datetime) -> int:
-    """A notice for every wallet that can spend less than its currency's `least`; how many are new.
+    """A notice for each of `low_balances`; how many are new.
 
     Told once until an operator moves money on it again.
     """
-    floors = [(currency, Money.of(amount, currency).minor) for currency, amount in least.items()]
     told = 0
-    for wallet, client, currency, floor, spendable, moved in tx.execute(
-        _BALANCES, json_rows(floors)
-    ):
-        if spendable >= floor:
-            continue
+    for wallet, client, currency, floor, spendable, moved in low_balances(tx, least):
         left, wanted = minor_text(spendable, currency), minor_text(floor, currency)
         told += notify(
             tx,
@@ -63,21 +95,22 @@ def tell_low_balances(tx: Transaction, least: Mapping[str, Decimal], at: datetim
 
 
 def tell_low_stock(tx: Tx, least: int, at: datetime, now: int) -> int:
-    """A notice for every fixed denomination that was stocked once and has less than `least` in the
-    pool; how many are new. Told once until another voucher of it comes.
+    """A notice for each of `low_stock`; how many are new. Told once until another voucher of it
+    comes.
     """
     told = 0
-    for product, denomination, currency, pooled, newest in tx.execute(_STOCK, least, now):
-        if newest is None or pooled >= least:
-            continue
-        sku = Sku(product, denomination, currency)
+    for sku, pooled, newest in low_stock(tx, least, now):
         told += notify(
             tx,
             "stock.low",
             subject=f"sku:{sku}",
             summary=f"{sku} has {pooled} vouchers in the pool, less than {least}",
             text="Put more where the pump finds them, and:\nstarship pump",
-            data={"product_id": product, "denomination": sku.face.text, "pooled": pooled},
+            data={
+                "product_id": sku.product_id,
+                "denomination": sku.face.text,
+                "pooled": pooled,
+            },
             key=f"sku:{sku}:low:{newest}",
             at=at,
         )

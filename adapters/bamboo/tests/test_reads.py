@@ -3,13 +3,15 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from starship_bamboo import reads
 from starship_bamboo.answers import Answer
 from starship_bamboo.reads import OrderLine
 
-from starship_core import Ambiguous, FxTable, Money, Secret, Unavailable, VendorProduct
+from starship_core import Ambiguous, FxTable, Money, Secret, Unavailable, VendorOrder, VendorProduct
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2024, 2, 11, tzinfo=UTC)
@@ -101,6 +103,28 @@ def test_the_list_of_orders() -> None:
             account_currency="USD",
         ),
     )
+
+
+def line(reference: str, status: str, total: str) -> dict[str, Any]:
+    """One line of the list, of one unit."""
+    return {
+        "clientReferenceNumber": reference, "orderNumber": "O-1", "status": status, "quantity": 1,
+        "total": float(total), "accountCurrency": "USD",
+    }  # fmt: skip
+
+
+def test_lines_of_one_order_are_one_order() -> None:
+    """In our spelling; an amount is told once it is known what was sold, and never too small."""
+    first, second, third = (f"6F1D0B1E-3F0A-4F62-9A55-0D7C3C9D000{n}" for n in (1, 2, 3))
+    rows = [
+        line(first, "Succeeded", "10.001"), line(second, "Failed", "0"),
+        line(first, "PartialFailed", "5"), line(third, "Processing", "7"),
+    ]  # fmt: skip
+    assert reads.orders(Answer(200, msgspec.json.encode(rows))) == [
+        VendorOrder(reference=first.lower(), quantity=2, charged=Money(1501, "USD")),
+        VendorOrder(reference=second.lower(), quantity=1, charged=Money(0, "USD"), failed=True),
+        VendorOrder(reference=third.lower(), quantity=1, charged=None),
+    ]
 
 
 def test_the_statement() -> None:

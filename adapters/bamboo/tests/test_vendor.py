@@ -222,7 +222,8 @@ async def test_balance_and_reports() -> None:
     async with serving(respond) as server, bamboo(server) as vendor:
         days = (date(2024, 2, 1), date(2024, 2, 11))
         assert await vendor.balance() == [Money(1250055, "USD")]
-        assert [line.status for line in await vendor.order_lines(*days)] == ["Succeeded"]
+        times = [datetime(each.year, each.month, each.day, 12, tzinfo=UTC) for each in days]
+        assert [one.reference for one in await vendor.orders(*times)] == [REFERENCE]
         assert [one.transaction_id for one in await vendor.transactions(*days)] == ["T-000777"]
     span = b"?startDate=2024-02-01&endDate=2024-02-11"
     assert [request.split(b" ")[1].partition(b"v1.0/")[2] for request in server.requests] == [

@@ -22,7 +22,8 @@ from starship_bamboo.answers import (
     unclear,
     up,
 )
-from starship_core import FxTable, Money, Secret, Unavailable, VendorProduct
+from starship_bamboo.wire import FINAL
+from starship_core import FxTable, Money, Secret, Unavailable, VendorOrder, VendorProduct
 
 _NOWHERE: Final = "GLC"
 """Bamboo's "global", which is no country."""
@@ -177,6 +178,34 @@ def rates(answer: Answer, base: str, now: datetime) -> FxTable:
 def order_lines(answer: Answer) -> tuple[OrderLine, ...]:
     """Raises Unavailable or Ambiguous."""
     return read(_answered(answer), tuple[OrderLine, ...])
+
+
+def orders(answer: Answer) -> list[VendorOrder]:
+    """Bamboo's list as the core reads it: the lines of one order are one. Raises as `order_lines`
+    does.
+    """
+    by_reference: dict[str, list[OrderLine]] = {}
+    for line in order_lines(answer):
+        reference = guid(line.client_reference_number) or line.client_reference_number
+        by_reference.setdefault(reference, []).append(line)
+    return [_order(reference, lines, answer) for reference, lines in by_reference.items()]
+
+
+def _order(reference: str, lines: list[OrderLine], answer: Answer) -> VendorOrder:
+    states = {line.status.casefold() for line in lines}
+    charged = None
+    if states.issubset(FINAL):  # until then the total is of what was ordered, not of what was sold
+        try:
+            total = sum((line.total for line in lines), Decimal(0))
+            charged = money(total, lines[0].account_currency, rounding=up)
+        except ValueError:
+            unclear("an order's total that is no amount", answer)
+    return VendorOrder(
+        reference=reference,
+        quantity=sum(line.quantity for line in lines),
+        charged=charged,
+        failed=states == {"failed"},
+    )
 
 
 def bookings(answer: Answer) -> tuple[Booking, ...]:

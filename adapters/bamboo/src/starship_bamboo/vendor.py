@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from starship_bamboo import reads, wire
 from starship_bamboo.answers import Answer
 from starship_bamboo.config import BambooConfig, RatesConfig
-from starship_bamboo.reads import Booking, OrderLine
+from starship_bamboo.reads import Booking
 from starship_core import (
     Ambiguous,
     FxProvider,
@@ -24,6 +24,7 @@ from starship_core import (
     Toolbox,
     Unavailable,
     VendorFulfiller,
+    VendorOrder,
     VendorProduct,
     VendorReply,
 )
@@ -78,7 +79,7 @@ class Calls:
 
 
 class Bamboo:
-    """A `VendorFulfiller` that also tells its balance and reads callbacks."""
+    """A `VendorFulfiller` that also tells its balance, lists orders and reads callbacks."""
 
     def __init__(self, config: BambooConfig, calls: Calls) -> None:
         self._config = config
@@ -120,9 +121,15 @@ class Bamboo:
         """A callback is believed when it knows our secret, and even then it is only a hint."""
         return reads.reference(body, self._config.callback_secret)
 
-    async def order_lines(self, since: date, until: date) -> tuple[OrderLine, ...]:
-        """Bamboo's list of our orders, to reconcile with."""
-        return reads.order_lines(await self._calls.read(_ORDERS, **_days(since, until)))
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        """Bamboo's list of our orders, by whole days. Raises Unavailable, also for what is unclear:
+        nothing is decided by it.
+        """
+        answer = await self._calls.read(_ORDERS, **_days(since.date(), until.date()))
+        try:
+            return reads.orders(answer)
+        except Ambiguous as error:
+            raise Unavailable(str(error), retry_after=300) from None
 
     async def transactions(self, since: date, until: date) -> tuple[Booking, ...]:
         """Bamboo's statement of our account, to reconcile with. Four calls an hour are allowed."""

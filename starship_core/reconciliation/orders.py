@@ -1,0 +1,85 @@
+"""Orders that wait for too long: why, and what takes them on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from starship_core.clock import micros, moment, rfc3339
+from starship_core.database import Tx
+from starship_core.reconciliation.finding import MOST, Finding, patient, told
+from starship_core.ship import Ship
+
+_WAITING: Final = """
+SELECT o.id, o.status, coalesce(o.sub_status, '-'), o.pending_items, o.quantity, o.placed_at,
+  p.id, p.state,
+  CASE WHEN EXISTS (SELECT 1 FROM vouchers v
+    WHERE v.product_id = o.product_id AND v.denomination = o.denomination
+      AND v.currency = o.currency AND v.state = 'pooled'
+      AND v.expires_at > $2 + o.min_expiry - o.placed_at) THEN 1 ELSE 0 END,
+  o.total
+FROM (
+  SELECT id, status, sub_status, pending_items, quantity, placed_at, product_id, denomination,
+    currency, min_expiry, count(*) OVER () AS total
+  FROM orders WHERE status IN ('PENDING', 'PARTIALLY_DELIVERED') AND placed_at < $1
+  ORDER BY placed_at, id LIMIT $3
+) AS o
+LEFT JOIN purchases p ON p.id = (
+  SELECT max(i.purchase_id) FROM purchase_items i WHERE i.order_id = o.id AND i.is_open = 1)
+ORDER BY o.placed_at, o.id
+"""
+
+
+async def waiting_orders(ship: Ship) -> list[Finding]:
+    """PENDING or PARTIALLY_DELIVERED for longer than `[reconcile] order_hours`, oldest first."""
+    return await ship.database.read(_waiting, ship)
+
+
+def _waiting(tx: Tx, ship: Ship) -> list[Finding]:
+    patient(tx)
+    now = ship.now()
+    before = now - timedelta(hours=ship.config.reconcile.order_hours)
+    return told(tx.execute(_WAITING, micros(before), micros(now), MOST), _finding)
+
+
+def _finding(  # noqa: PLR0913, PLR0917  # a row of `_WAITING`
+    order_id: int,
+    status: str,
+    sub_status: str,
+    pending: int,
+    quantity: int,
+    placed_at: int,
+    purchase: int | None,
+    purchase_state: str | None,
+    servable: int,
+) -> Finding:
+    cause, command = _next(order_id, (purchase, purchase_state), servable)
+    return Finding(
+        kind="order.waiting",
+        subject=f"order:{order_id}",
+        problem=f"{status}/{sub_status} since {rfc3339(moment(placed_at))}, "
+        f"{pending or quantity} of {quantity} units: {cause}",
+        command=command,
+    )
+
+
+def _next(order_id: int, purchase: tuple[int | None, str | None], servable: int) -> tuple[str, str]:
+    """Why it waits, and what is to be done."""
+    purchase_id, state = purchase
+    if state == "NEEDS_REVIEW":
+        cause = f"its purchase {purchase_id} has to be settled by an operator"
+        return cause, f"starship purchase resolve {purchase_id} --as NAME"
+    if purchase_id is not None:
+        cause = f"its purchase {purchase_id} is {state}"
+        return cause, f"starship purchase show {purchase_id}"
+    if servable:
+        cause = "the pool has what it waits for"
+        return cause, f"starship order retry {order_id} --as NAME"
+    cause = (
+        "nothing that is valid for long enough is on sale; fill a source, or cancel it with "
+        f"`starship order cancel {order_id}`"
+    )
+    return (
+        cause,
+        f"starship pump --as NAME && starship order retry {order_id} --as NAME",
+    )
