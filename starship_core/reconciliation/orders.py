@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from starship_core.clock import micros, moment, rfc3339
 from starship_core.database import Tx
@@ -17,6 +17,9 @@ SELECT o.id, o.status, coalesce(o.sub_status, '-'), o.pending_items, o.quantity,
     WHERE v.product_id = o.product_id AND v.denomination = o.denomination
       AND v.currency = o.currency AND v.state = 'pooled'
       AND v.expires_at > $2 + o.min_expiry - o.placed_at) THEN 1 ELSE 0 END,
+  (SELECT f.vendor FROM product_vendors f WHERE f.product_id = o.product_id AND f.is_active = 1
+    AND o.denomination BETWEEN coalesce(f.minimum, 0) AND coalesce(f.maximum, o.denomination)
+    ORDER BY f.priority, f.vendor LIMIT 1),
   o.total
 FROM (
   SELECT id, status, sub_status, pending_items, quantity, placed_at, product_id, denomination,
@@ -42,44 +45,49 @@ def _waiting(tx: Tx, ship: Ship) -> list[Finding]:
     return told(tx.execute(_WAITING, micros(before), micros(now), MOST), _finding)
 
 
+class _Way(NamedTuple):
+    """What could serve an order."""
+
+    purchase: int | None
+    """Open: its items belong to it."""
+    state: str | None
+    servable: int
+    """1: the pool has something for it."""
+    vendor: str | None
+    """Sells it, and would be asked first."""
+
+
 def _finding(  # noqa: PLR0913, PLR0917  # a row of `_WAITING`
-    order_id: int,
-    status: str,
-    sub_status: str,
-    pending: int,
-    quantity: int,
-    placed_at: int,
-    purchase: int | None,
-    purchase_state: str | None,
-    servable: int,
+    order_id: int, status: str, sub_status: str, pending: int, quantity: int, placed: int, *way: Any
 ) -> Finding:
-    cause, command = _next(order_id, (purchase, purchase_state), servable)
+    cause, command = _next(order_id, _Way(*way))
     return Finding(
         kind="order.waiting",
         subject=f"order:{order_id}",
-        problem=f"{status}/{sub_status} since {rfc3339(moment(placed_at))}, "
+        problem=f"{status}/{sub_status} since {rfc3339(moment(placed))}, "
         f"{pending or quantity} of {quantity} units: {cause}",
         command=command,
     )
 
 
-def _next(order_id: int, purchase: tuple[int | None, str | None], servable: int) -> tuple[str, str]:
+def _next(order_id: int, way: _Way) -> tuple[str, str]:
     """Why it waits, and what is to be done."""
-    purchase_id, state = purchase
-    if state == "NEEDS_REVIEW":
-        cause = f"its purchase {purchase_id} has to be settled by an operator"
-        return cause, f"starship purchase resolve {purchase_id} --as NAME"
-    if purchase_id is not None:
-        cause = f"its purchase {purchase_id} is {state}"
-        return cause, f"starship purchase show {purchase_id}"
-    if servable:
-        cause = "the pool has what it waits for"
-        return cause, f"starship order retry {order_id} --as NAME"
+    if way.state == "NEEDS_REVIEW":
+        cause = f"its purchase {way.purchase} has to be settled by an operator"
+        return cause, f"starship purchase resolve {way.purchase} --as NAME"
+    if way.purchase is not None:
+        cause = f"its purchase {way.purchase} is {way.state}"
+        return cause, f"starship purchase show {way.purchase}"
+    retry = f"starship order retry {order_id} --as NAME"
+    if way.servable:
+        return "the pool has what it waits for", retry
     cause = (
-        "nothing that is valid for long enough is on sale; fill a source, or cancel it with "
+        "nothing that is valid for long enough is on sale; or give the money back with "
         f"`starship order cancel {order_id}`"
     )
-    return (
-        cause,
-        f"starship pump --as NAME && starship order retry {order_id} --as NAME",
-    )
+    if way.vendor is not None:
+        return cause, (
+            f"starship order approve {order_id} --vendor {way.vendor} --ceiling AMOUNT "
+            "--reason REASON --as NAME"
+        )
+    return cause, f"starship pump --as NAME && {retry}"
