@@ -12,7 +12,8 @@ from starship_core.store.invariants import NO_DEBIT
 from starship_core.store.levels import LowBalance, low_balances
 
 _NO_DEBIT: Final = f"""
-SELECT name, count(*) OVER () FROM ({NO_DEBIT.query}) AS unpaid(name) ORDER BY name LIMIT $1
+WITH unpaid(name) AS ({NO_DEBIT.query})
+SELECT name, count(*) OVER () FROM unpaid ORDER BY name LIMIT $1
 """
 _NO_ORDER: Final = """
 SELECT t.id, t.wallet_id, t.amount, t.currency, count(*) OVER () FROM transactions t

@@ -13,8 +13,7 @@ from starship_core.ship import Ship
 _DISABLED: Final = """
 SELECT id, client_id, coalesce(inactive_reason, ''), updated_at, count(*) OVER () FROM webhooks
 WHERE is_active = 0 AND deleted_at IS NULL AND coalesce(inactive_reason, '') <> 'set inactive'
-  AND $1 >= 0
-ORDER BY id LIMIT $2
+ORDER BY id LIMIT $1
 """
 _FAILED: Final = """
 SELECT w.id, w.client_id, min(d.event_at), count(*), count(*) OVER () FROM deliveries d
@@ -30,7 +29,7 @@ WHERE status = 'FAILED' AND created_at >= $1 ORDER BY id LIMIT $2
 
 async def disabled_webhooks(ship: Ship) -> list[Finding]:
     """Endpoints that we set inactive because they did not answer; not those of a client's will."""
-    return await ship.database.read(_since, ship, _DISABLED, _disabled)
+    return await ship.database.read(lambda tx: told(tx.execute(_DISABLED, MOST), _disabled))
 
 
 async def failed_deliveries(ship: Ship) -> list[Finding]:

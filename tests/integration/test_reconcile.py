@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
@@ -451,7 +451,9 @@ async def test_an_order_on_its_way_is_no_difference(
 async def test_the_statement_knows_what_we_hold_for_not_bought(scene: Scene) -> None:
     """Sold there and closed here as not bought: paid, and perhaps bought twice."""
     reference = await scene.bought(Ambiguous("who knows"))
-    await scene.dock.change("UPDATE purchases SET state = 'NOT_BOUGHT', due_at = NULL")
+    await scene.dock.change(
+        "UPDATE purchases SET state = 'NOT_BOUGHT', due_at = NULL, closed_at = 9"
+    )
     await scene.dock.change("UPDATE purchase_items SET is_open = 0")
     scene.north.listed = [listed(reference)]
     (found,) = of_kind(await reconcile(scene.ship), "statement.unknown_here")
