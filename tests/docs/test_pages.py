@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from starship_core import config, errors, hookspecs, ports
 from starship_core.cli import COMMANDS
 from starship_core.config_section import Section
 from starship_core.http.codes import CATALOGUE
+from starship_core.reconciliation.finding import Kind
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -112,6 +114,21 @@ def test_command_is_listed(name: str) -> None:
     text = _page("commands.md")
     assert f"| [`starship {name}`](#starship-{name}) | {COMMANDS[name].line} |" in text
     assert f"\n## starship {name}\n" in text
+
+
+def _runbook() -> dict[str, str]:
+    """The entries of findings, by their kind."""
+    parts = re.split(r"^### Runbook: `([a-z_.]+)`$", _page("operations.md"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_kind_of_finding_is_in_the_runbook() -> None:
+    """In the code's order, none that is not found any more, each with a command that there is."""
+    assert list(_runbook()) == list(get_args(Kind))
+    for kind, text in _runbook().items():
+        named = re.findall(r"starship\s+([a-z]+)", text.partition("\n## ")[0])
+        assert named, f"{kind} names no command"
+        assert set(named) <= set(COMMANDS), kind
 
 
 @each_page

@@ -97,7 +97,7 @@ async def market(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIter
             password=settings.password,
         )
         file = written(tmp_path, database_url, redis_url, more=sections)
-        text = file.read_text().replace('"source-csv"]', '"source-csv", "bamboo", "pinelabs"]')
+        text = file.read_text().replace('"source-csv"', '"source-csv", "bamboo", "pinelabs"')
         file.write_text(text)
         (tmp_path / "products.csv").write_text(PRODUCTS)
         async with Ship.open(load(file, {})) as ship:
