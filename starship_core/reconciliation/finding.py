@@ -46,8 +46,15 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One sentence: what, since when, and the cause as far as the rows tell it."""
     command: str
     """What mends it, or where mending begins; words in capitals are yours to fill in."""
+    aspect: str = ""
+    """Tells findings of one kind and subject apart: a currency, an invariant."""
     count: int = 1
     """How many this stands for."""
+
+    @property
+    def key(self) -> str:
+        """The same for what is the same finding, however much it has grown meanwhile."""
+        return ":".join(filter(None, (self.kind, self.subject, self.aspect)))
 
 
 def told(rows: Sequence[tuple[Any, ...]], find: Callable[..., Finding]) -> list[Finding]:
@@ -60,11 +67,15 @@ def rest(found: Sequence[Finding], count: int) -> list[Finding]:
     """What stands for so many more of the kind of the last one found."""
     if count <= 0:
         return []
-    problem = f"and {count} more of these, told when those before are mended"
-    kind = found[-1].kind
+    last = found[-1]
     return [
         Finding(
-            kind=kind, subject="more", problem=problem, command="starship reconcile", count=count
+            kind=last.kind,
+            subject="more",
+            problem=f"and {count} more of these, told when those before are mended",
+            command="starship reconcile",
+            aspect=last.aspect,
+            count=count,
         )
     ]
 

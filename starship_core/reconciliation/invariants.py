@@ -40,4 +40,5 @@ def _finding(violation: Violation) -> Finding:
         subject=violation.row.replace(" ", ":"),
         problem=f"{violation.invariant}: {violation.problem}",
         command=_COMMANDS.get(what, usual).format(number),
+        aspect=violation.problem,
     )

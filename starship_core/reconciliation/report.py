@@ -159,6 +159,7 @@ async def _looked(subject: Subject, ship: Ship) -> Part:
             subject=subject.of or f"part:{name}",
             problem=f"{about}: could not be looked at: {error}",
             command=subject.command,
+            aspect=name,
         )
         return Part(name=name, about=about, looked=False, why=str(error), findings=[silent])
     return Part(name=name, about=about, looked=True, findings=found)
@@ -182,7 +183,7 @@ def _tell(tx: Tx, report: Report) -> int:
             subject=each.subject,
             summary=f"{each.subject}: {each.problem}",
             text=f"{each.problem}\n\n{each.command}\n",
-            key=f"reconcile:{report.at.date()}:{each.kind}:{each.subject}",
+            key=f"reconcile:{report.at.date()}:{each.key}",
             at=report.at,
             data={"command": each.command, "count": each.count},
         )

@@ -53,6 +53,7 @@ async def low_float(vendor: Vendor, ship: Ship) -> list[Finding]:
                     subject=f"vendor:{vendor.name}",
                     problem=f"we have {has} there, less than {wanted}; pay in, and look again",
                     command=f"starship vendor check {vendor.name}",
+                    aspect=currency,
                 )
             )
     return found

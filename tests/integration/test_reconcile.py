@@ -434,6 +434,15 @@ async def test_a_finding_is_told_again_tomorrow(scene: Scene) -> None:
     assert await sweep_reconcile(scene.ship) == 1
 
 
+async def test_two_things_of_one_vendor_are_two_notices(scene: Scene) -> None:
+    """Each currency that is low, however much lower it gets on the same day."""
+    least = {"north": {"EUR": Decimal(100), "USD": Decimal(5)}}
+    scene.configured("reconcile", low_float=least)
+    assert [await sweep_reconcile(scene.ship), await sweep_reconcile(scene.ship)] == [2, 0]
+    scene.north.money = [Money(1, "EUR")]
+    assert await sweep_reconcile(scene.ship) == 0
+
+
 async def test_an_order_on_its_way_is_no_difference(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,6 +515,7 @@ async def test_the_document(dock: Dock) -> None:
             "subject": "sku:1/25.00/EUR",
             "problem": "Redis misses 1 vouchers that are on sale, and has 0 that are not",
             "command": "starship pump --as NAME",
+            "aspect": "",
             "count": 1,
         }
     ]
