@@ -23,6 +23,7 @@ from starship_core.flows.expire_stock import oldest_expired, sweep_expiry
 from starship_core.flows.pump_inventory import sweep_pump
 from starship_core.flows.refresh_rates import sweep_rates
 from starship_core.flows.retry_order import oldest_left, sweep_bulk, sweep_retry
+from starship_core.reconciliation.report import sweep_reconcile
 from starship_core.ship import Ship
 from starship_core.store.labour import Hand, Run, alive, runs
 from starship_core.store.slots import SECOND, oldest_unrun
@@ -108,6 +109,13 @@ SWEEPS: Final = (
         about="operators are told what was found, and what runs low",
         run=send_notices.sweep_notices,
         every=MINUTE,
+    ),
+    Sweep(
+        kind="reconcile",
+        about="what is stuck, does not agree or runs low is found, and operators are told",
+        run=sweep_reconcile,
+        every=24 * 60 * MINUTE,
+        rings=("notices",),
     ),
     Sweep(
         kind="rates",
