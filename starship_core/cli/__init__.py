@@ -77,7 +77,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "reconcile:reconcile", "Find what is stuck, what does not agree and what runs low."
     ),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
-    "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),
+    "new": Entry("new:new", "Write a new plugin: a package whose tests say what to fill in."),
     "sandbox": Entry("sandbox:sandbox", "Run a vendor's API on this machine, to try things at."),
 }
 
