@@ -213,3 +213,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
+
+
+def example(path: str) -> str:
+    """A file of `examples/`, as it is."""
+    text = (ROOT / "examples" / path).read_text(encoding="utf-8")
+    return f"```{path.rpartition('.')[2]}\n{text}```\n"

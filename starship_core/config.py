@@ -61,6 +61,10 @@ class ServerSection(Section, frozen=True):
     """Addresses or CIDRs whose X-Forwarded-For is believed, from the right."""
     require_signatures: bool | None = None
     """For new credentials; left out: yes in a live deployment, no in a test one."""
+    notice_seconds: Annotated[int, Meta(ge=0, le=300)] = 0
+    """After the order to stop, orders are still taken for so long while `/ready` says 503
+    `draining`: a load balancer sends elsewhere before the port closes.
+    """
 
     def __post_init__(self) -> None:
         for text in self.trusted_proxies:

@@ -70,8 +70,9 @@ def log_options(function: Decorated) -> Decorated:
 def serve(call: Call, /, workers: int, fd: int | None, **options: Any) -> None:
     """Run one production server process.
 
-    Refuses a database whose schema is not this release's. SIGTERM stops accepting, finishes what
-    was accepted, and ends with exit status 0. Logs go to stderr.
+    Refuses a database whose schema is not this release's. SIGTERM stops accepting ([server]
+    notice_seconds later), finishes what was accepted, and ends with exit status 0. Logs go to
+    stderr.
 
     \b
     Examples:
@@ -89,7 +90,7 @@ def serve(call: Call, /, workers: int, fd: int | None, **options: Any) -> None:
         raise click.UsageError("SQLite has one writer: --workers needs PostgreSQL.")
     run(server.check(config))
     supervisor = import_module("starship_core.web.workers").Supervisor(
-        _again(call, options), listener, workers
+        _again(call, options), listener, workers, notice=config.server.notice_seconds
     )
     _announcer(call, "Serving")(server.Serving(server.url_of(listener), _environment(config)))
     sys.exit(supervisor.run())

@@ -24,13 +24,18 @@ from starship_core.web.gate import Gate
 ROOT: Final = "/api/v1"
 
 
-def create_app(ship: Ship) -> App:
-    """What an ASGI server runs. Nothing behind it is reachable but through the gate."""
+def create_app(ship: Ship, readiness: status.Readiness | None = None) -> App:
+    """What an ASGI server runs. Nothing behind it is reachable but through the gate.
+
+    Who gives it a `readiness` can tell it that the process is about to stop.
+    """
     metrics = Metrics()
-    return Gate(create_routes(ship, metrics), ship, metrics)
+    return Gate(create_routes(ship, metrics, readiness), ship, metrics)
 
 
-def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
+def create_routes(
+    ship: Ship, metrics: Metrics, readiness: status.Readiness | None = None
+) -> Litestar:
     """The routes alone, without the gate: for tests that walk them."""
     resources: list[HTTPRouteHandler] = [
         *catalogue.ROUTES,
@@ -52,7 +57,7 @@ def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
             {
                 "ship": ship,
                 "metrics": metrics,
-                "readiness": status.Readiness(ship),
+                "readiness": readiness or status.Readiness(ship),
                 "version": core_version(),
             }
         ),

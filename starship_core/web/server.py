@@ -30,6 +30,7 @@ from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
 from starship_core.web.protocol import BoundedHead
+from starship_core.web.status import Readiness
 
 DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take after the order to stop."""
@@ -74,7 +75,10 @@ async def check(config: Config) -> None:
 
 
 async def serve(config: Config, listener: socket.socket, announce: Announce) -> None:
-    """Serve until SIGTERM or SIGINT; what was accepted is finished first. Raises as `check`."""
+    """Serve until SIGTERM or SIGINT; what was accepted is finished first. Raises as `check`.
+
+    With `[server] notice_seconds`, `/ready` refuses for so long before the port closes.
+    """
     async with _ready_ship(config) as ship:
         await _run(ship, listener, announce)
 
@@ -102,7 +106,8 @@ async def serve_embedded(
 
 async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_lost)
-    config = uvicorn_config(create_app(ship))
+    readiness = Readiness(ship)
+    config = uvicorn_config(create_app(ship, readiness))
     serving = Serving(url_of(listener), ship.config.deployment.environment)
 
     def answering() -> None:
@@ -111,8 +116,13 @@ async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
         _log.info("server.ready", url=serving.url, pid=os.getpid())
         announce(serving)
 
+    def draining() -> int:
+        readiness.draining = True
+        _log.info("server.draining", pid=os.getpid())
+        return ship.config.server.notice_seconds
+
     lifeline = sys.stdin.fileno() if LIFELINE in os.environ else None
-    await _Server(config, answering, lifeline).serve(sockets=[listener])
+    await _Server(config, answering, draining, lifeline).serve(sockets=[listener])
     _log.info("server.stopped", pid=os.getpid())
 
 
@@ -133,13 +143,22 @@ def uvicorn_config(app: App) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers; ends with exit status 0 when it was told to stop."""
+    """Says when it answers; ends with exit status 0 when it was told to stop.
+
+    `draining` is told of the first order to stop, and says for how many seconds the port stays
+    open; a second order closes it at once.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, answering: Callable[[], None], lifeline: int | None
+        self,
+        config: uvicorn.Config,
+        answering: Callable[[], None],
+        draining: Callable[[], int],
+        lifeline: int | None,
     ) -> None:
         super().__init__(config)
         self._answering = answering
+        self._draining: Callable[[], int] | None = draining
         self._lifeline = lifeline
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -152,7 +171,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for each in signals:
-            loop.add_signal_handler(each, self.handle_exit, each, None)
+            loop.add_signal_handler(each, self._told_to_stop, each)
         if self._lifeline is not None:
             loop.add_reader(self._lifeline, self._cut)
         try:
@@ -162,6 +181,15 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
             if self._lifeline is not None:
                 loop.remove_reader(self._lifeline)
+
+    def _told_to_stop(self, sig: int) -> None:
+        draining, self._draining = self._draining, None
+        notice = draining() if draining else 0
+        if notice:  # never forces, unlike a second SIGINT would
+            loop = asyncio.get_running_loop()
+            loop.call_later(notice, self.handle_exit, signal.SIGTERM, None)
+        else:
+            self.handle_exit(sig, None)
 
     def _cut(self) -> None:
         """The supervisor held the other end of the pipe: it is no more."""

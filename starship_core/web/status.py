@@ -11,6 +11,7 @@ import msgspec
 from litestar import get
 from litestar.types import ASGIApp
 from msgspec import Struct
+from msgspec.structs import replace
 
 from starship_core import schema
 from starship_core.clock import TOLERATED
@@ -29,6 +30,10 @@ _LOOK_EVERY: Final = 1.0
 _PATIENCE: Final = 3.0
 
 
+Overall = Literal["ready", "degraded", "unavailable", "draining"]
+_SEND_HERE: Final = frozenset({"ready", "degraded"})
+
+
 class StatusAnswer(Struct, frozen=True):
     """The process lives."""
 
@@ -39,9 +44,9 @@ class StatusAnswer(Struct, frozen=True):
 
 
 class ReadyAnswer(Struct, frozen=True, kw_only=True):
-    """Whether orders can be taken; degraded is slower, and still yes."""
+    """Whether orders should be sent here; degraded is slower, and still yes."""
 
-    status: Literal["ready", "degraded", "unavailable"]
+    status: Overall
     database: Literal["ok", "unavailable"]
     database_schema: Literal["current", "other", "unknown"]
     redis: Literal["ok", "degraded"]
@@ -61,6 +66,8 @@ class Readiness:
         self._looking = asyncio.Lock()
         self._good_until = 0.0
         self._last: ReadyAnswer | None = None
+        self.draining = False
+        """Told to stop: takes orders until its notice is over, and asks for no more."""
         self.work: State | None = None
         """As it was when somebody looked last; None: the database was away."""
 
@@ -69,7 +76,7 @@ class Readiness:
             if self._last is None or time.monotonic() >= self._good_until:
                 self._last = await self._look()
                 self._good_until = time.monotonic() + _LOOK_EVERY
-            return self._last
+            return replace(self._last, status="draining") if self.draining else self._last
 
     async def _look(self) -> ReadyAnswer:
         redis = await self._ship.pool.ping() and not self._ship.pool.degraded
@@ -99,7 +106,7 @@ class Readiness:
         return "current" if all(each.is_current for each in found) else "other"
 
 
-def _overall(found: str, *, redis: bool) -> Literal["ready", "degraded", "unavailable"]:
+def _overall(found: str, *, redis: bool) -> Overall:
     if found != "current":
         return "unavailable"
     return "ready" if redis else "degraded"
@@ -143,11 +150,15 @@ _READY_EXAMPLE: Final = {
             summary="Can orders be taken?",
             about=(
                 "200 while they can, also without Redis (`degraded`: slower, never wrong); "
-                "503 with the same body while they cannot."
+                "503 with the same body while they cannot, and while this process is about to "
+                "stop (`draining`: what is sent is answered, but send to another)."
             ),
             answer=ReadyAnswer,
             example=_READY_EXAMPLE,
-            also={503: "Orders cannot be taken: the database is away, or has another schema."},
+            also={
+                503: "Send elsewhere: the database is away, has another schema, or the process is "
+                "about to stop."
+            },
             public=True,
         )
     ),
@@ -155,7 +166,7 @@ _READY_EXAMPLE: Final = {
 async def get_ready(request: AnyRequest) -> ASGIApp:
     readiness: Readiness = request.app.state.readiness
     found = await readiness.look()
-    up = found.status != "unavailable"
+    up = found.status in _SEND_HERE
     return Reply(
         msgspec.json.encode(found),
         None if up else {"Retry-After": "2"},

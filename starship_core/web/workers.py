@@ -18,17 +18,25 @@ from starship_core.web.server import DRAIN_SECONDS, LIFELINE
 
 _PAUSE: Final = 1.0
 """Seconds before a worker that died is replaced, so that one that cannot start costs little."""
+_AS_TOLD: Final = {0, -signal.SIGTERM}
+"""The second is one that was still starting, and so had accepted nothing."""
 _log = structlog.get_logger("starship.workers")
 
 
 class Supervisor:
-    """`command` is run `count` times, each with the listening socket as its file descriptor."""
+    """`command` is run `count` times, each with the listening socket as its file descriptor.
 
-    def __init__(self, command: Sequence[str], listener: socket.socket, count: int) -> None:
+    `notice` is how many seconds each of them keeps the port open after the order to stop.
+    """
+
+    def __init__(
+        self, command: Sequence[str], listener: socket.socket, count: int, *, notice: int
+    ) -> None:
         self._command = [*command, "--fd", str(listener.fileno())]
         self._listener = listener
         self._count = count
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._stop_seconds = notice + DRAIN_SECONDS + 5
         self._stopping = False
 
     def run(self) -> int:
@@ -63,12 +71,15 @@ class Supervisor:
                 self._workers[place] = self._start()
 
     def _stop(self, *_: object) -> None:
+        if self._stopping:  # told again: they end their notice
+            for worker in self._workers:
+                worker.terminate()
         self._stopping = True
 
     def _drain(self) -> int:
         for worker in self._workers:
             worker.terminate()
-        until = time.monotonic() + DRAIN_SECONDS + 5
+        until = time.monotonic() + self._stop_seconds
         codes = []
         for worker in self._workers:
             try:
@@ -77,7 +88,7 @@ class Supervisor:
                 worker.kill()
                 codes.append(worker.wait())
             _closed(worker)
-        return 0 if not any(codes) else 1
+        return 0 if _AS_TOLD.issuperset(codes) else 1
 
 
 def _closed(worker: subprocess.Popen[bytes]) -> None:

@@ -117,6 +117,36 @@ async def test_what_was_accepted_is_finished(folder: Any) -> None:
         assert await ended(process) == 0
 
 
+async def test_who_balances_load_gets_notice(folder: Any) -> None:
+    """Told to stop, it says so at /ready and goes on taking requests; told again, it ends."""
+    await gives_notice(folder, "serve")
+
+
+async def gives_notice(folder: Any, *command: str) -> None:
+    with (folder / "starship.toml").open("a") as file:
+        file.write("[server]\nnotice_seconds = 300\n")
+    async with running(folder, *command) as (process, url):
+        async with httpx2.AsyncClient() as http:
+            await answers(http, url)
+            process.send_signal(signal.SIGTERM)
+            told = await refused(http, f"{url}/ready")
+            assert (told.status_code, told.json()["status"]) == (503, "draining")
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(f"{url}/status")).status_code == 200
+        assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+
+
+async def refused(http: httpx2.AsyncClient, url: str) -> httpx2.Response:
+    """The first answer that is not 200."""
+    async with asyncio.timeout(60):
+        while True:
+            if (found := await http.get(url)).status_code != 200:
+                return found
+            await asyncio.sleep(0.02)
+
+
 async def closed(host: Any, port: Any) -> None:
     """Returns when nothing is accepted there any more."""
     with contextlib.suppress(OSError):
@@ -182,6 +212,10 @@ class TestWorkers:
             assert f"starship_http_requests_total{{{labels}}} 20.0" in text
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0
+
+    async def test_all_of_them_give_notice(self, folder: Any) -> None:
+        """Their supervisor passes both orders on, and does not count the notice as a delay."""
+        await gives_notice(folder, "serve", "--workers", "2")
 
     async def test_one_that_dies_is_replaced(self, folder: Any) -> None:
         """The port stays open, and soon there are as many as before."""
