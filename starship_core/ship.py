@@ -18,6 +18,7 @@ from starship_core.database import Database, Tx, opened
 from starship_core.fx import Rates
 from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
+from starship_core.operators import Operators
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, WalletBackend
@@ -41,6 +42,7 @@ class Ship:
     limits: Limits
     catalogue: Catalogue
     access: Access
+    operators: Operators
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
@@ -85,6 +87,7 @@ class Ship:
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
                 access=Access(database, vault, now, environment=config.deployment.environment),
+                operators=Operators(database, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},

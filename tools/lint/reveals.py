@@ -28,6 +28,7 @@ ALLOWED = {
     "starship_core/store/clients.py": "hashes and seals a new credential's own secrets",
     "starship_core/cli/demo.py": "writes the demo client's own secrets into demo.env",
     "starship_core/cli/client.py": "shows a new credential's secrets, once",
+    "starship_core/cli/operator.py": "shows a new operator's token, once",
     "starship_core/web/order_answer.py": "writes those codes into the answer",
     "starship_core/testing/*.py": "looks in logs and recordings for the fakes of its own cases",
     "plugins/notify_webhook/src/*/signing.py": "signs with the receiver's secrets",
