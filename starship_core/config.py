@@ -132,7 +132,9 @@ class LimitsSection(Section, frozen=True):
     reads: Count = 12000
     """Everything else."""
     failed_authentications: Count = 30
-    """Per address and key."""
+    """Per address and key; of operators' tokens, per address."""
+    operators: Count = 600
+    """Calls of the operators' API, per token."""
 
 
 class RetrySection(Section, frozen=True):

@@ -22,7 +22,8 @@ from starship_core.http.codes import CATALOGUE
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.testing.clock import ManualClock
-from starship_core.web.app import create_routes, operations
+from starship_core.http.routing import operations
+from starship_core.web.app import create_routes
 from starship_core.web.gate import PUBLIC
 
 ANA = By(actor="operator:ana", request_id="test")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from starship_core.metrics import Metrics
-from starship_core.web.app import create_routes, operations
+from starship_core.http.routing import operations
+from starship_core.web.app import create_routes
 from starship_core.web.gate import EXPLAIN, PUBLIC
 from tests.e2e.servers import Caller, Shop
 from tests.security.raw import exchange, problem_in, request
