@@ -134,6 +134,8 @@ class LimitsSection(Section, frozen=True):
     """Everything else."""
     failed_authentications: Count = 30
     """Per address and key."""
+    callbacks: Count = 600
+    """POST /vendors/NAME/callback, per address."""
 
 
 class RetrySection(Section, frozen=True):

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
-from starship_core.web import catalogue, docs, explain, orders, status, wallets
+from starship_core.web import callbacks, catalogue, docs, explain, orders, status, wallets
 from starship_core.web.errors import answer
 from starship_core.web.exchange import App, Reply
 from starship_core.web.gate import Gate
@@ -38,7 +38,7 @@ def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
     app = Litestar(
         [
             Router(ROOT, route_handlers=_with_options(resources)),
-            *_with_options([*status.ROUTES, *docs.ROUTES]),
+            *_with_options([*status.ROUTES, *docs.ROUTES, *callbacks.ROUTES]),
         ],
         exception_handlers={Exception: answer},
         openapi_config=None,

@@ -34,6 +34,8 @@ from starship_core.web.peer import Peers, neighbourhood
 
 PUBLIC: Final = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})
 """All that answers without a credential: these paths exactly."""
+CALLBACK: Final = "/vendors/{instance}/callback"
+"""Where a vendor that is configured, and whose plugin reads callbacks, may POST without one."""
 EXPLAIN: Final = "/api/v1/signature/explain"
 """In a test deployment a wrong signature is explained here instead of refused."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -51,6 +53,11 @@ class Gate:
         self._metrics = metrics
         self._peers = Peers(ship.config.server.trusted_proxies)
         self._limits = ship.config.limits
+        self._callbacks = frozenset(
+            CALLBACK.format(instance=vendor.name)
+            for vendor in ship.vendors.values()
+            if hasattr(vendor.port, "reference")
+        )
         self._explains = ship.config.deployment.environment == "test"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,14 +72,17 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         found = read_headers(scope["headers"])
-        public = scope["path"] in PUBLIC
         method = scope["method"]
+        called_back = method == "POST" and scope["path"] in self._callbacks
+        public = scope["path"] in PUBLIC or called_back
         answer = Answer(send, request_id_of(found), private=not public, head=method == "HEAD")
         scope.setdefault("state", {})["starship_request_id"] = answer.request_id
         # a copy, for the server must go on seeing HEAD
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
         try:
-            if not public:
+            if called_back:
+                receive = await self._hear(scope, found, receive)
+            elif not public:
                 receive = await self._admit(scope, found, receive)
             await self._app(inner, receive, answer)
         except Gone:
@@ -99,6 +109,16 @@ class Gate:
         state["starship_client"] = credential.client
         state["starship_body"] = body
         state["starship_signature_fault"] = fault
+        return replaying(body, receive)
+
+    async def _hear(self, scope: Scope, found: dict[bytes, bytes], receive: Receive) -> Receive:
+        """A vendor's callback is anybody's word: so many an address, and of so many bytes."""
+        where = self._peers.address(scope.get("client"), found.get(b"x-forwarded-for", b""))
+        key = f"callback:{neighbourhood(where)}"
+        wait = await self._ship.limits.allow(key, self._limits.callbacks)
+        if wait is not None:
+            raise _too_many(wait)
+        scope["state"]["starship_body"] = body = await read_body(found, receive)
         return replaying(body, receive)
 
     async def _credential(self, scope: Scope, found: dict[bytes, bytes]) -> Credential:
