@@ -16,7 +16,9 @@ from tests.security.raw import exchange, problem_in, request
 WRONG = (b"X-API-Secret", b"wrong")
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 SHARED = {"product_id": "1", "category_id": "1", "subcategory_id": "3", "instance": "x"}
-"""Ids that are everybody's (`instance`: a vendor's). Any other parameter of a path is somebody's own, until said here."""
+"""Ids that are everybody's (`instance`: a vendor's). Any other parameter of a path is
+somebody's own, until said here.
+"""
 
 
 class Case(NamedTuple):
