@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from sqlalchemy.util import await_only
 
 from starship_core.errors import ConfigError, Unavailable
 from starship_core.faults import Outage, lost_race, raised_by_driver
+from starship_core.statements import Statement, chained, for_postgresql, for_sqlite
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ _SESSION: Final = {
     "application_name": "starship",
 }
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def json_rows(rows: Iterable[Sequence[Any]]) -> str:
@@ -51,17 +53,6 @@ def json_rows(rows: Iterable[Sequence[Any]]) -> str:
     databases.
     """
     return _encode({str(i): row for i, row in enumerate(rows)}).decode()
-
-
-@lru_cache(maxsize=512)
-def _for_sqlite(statement: str) -> str:
-    return statement.replace("$", "?")
-
-
-@lru_cache(maxsize=512)
-def _for_postgresql(statement: str) -> str:
-    # `json` is parsed again for every `->>`; `jsonb` once (an order's row has 27 columns)
-    return statement.replace("json_each(", "jsonb_each(")
 
 
 class Tx:
@@ -86,9 +77,9 @@ class Tx:
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
         if self._driver is not None:
-            return self._straight(_for_postgresql(statement), parameters)
+            return self._straight(for_postgresql(statement), parameters)
         on_postgresql = self.dialect == "postgresql"
-        text = (_for_postgresql if on_postgresql else _for_sqlite)(statement)
+        text = (for_postgresql if on_postgresql else for_sqlite)(statement)
         result = self.connection.exec_driver_sql(text, parameters or None)
         if on_postgresql:
             # The first statement has begun SQLAlchemy's transaction; those after it go straight to
@@ -103,6 +94,21 @@ class Tx:
             if self._driver.is_closed():  # the pool must not hand it out again
                 self.connection.invalidate(error)
             raise raised_by_driver(text, error) from error
+
+    def together(self, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
+        """Run statements that do not read what another of them wrote; the rows that each returns.
+
+        One round trip on PostgreSQL, where each is a `WITH` query of one statement: constraints
+        between their rows hold at its end. Returned values are numbers, texts or null.
+        """
+        if self.dialect == "sqlite":
+            return [list(self.execute(each.text, *each.parameters)) for each in statements]
+        text = chained(tuple((each.text, len(each.parameters)) for each in statements))
+        parameters = chain.from_iterable(each.parameters for each in statements)
+        answers: list[list[tuple[Any, ...]]] = [[] for _ in statements]
+        for number, row in self.execute(text, *parameters):
+            answers[number].append(tuple(_decode(row).values()))
+        return answers
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -80,16 +80,25 @@ class Pool:
 
     async def load(self, sku: Sku, entries: Iterable[tuple[int, int]]) -> None:
         """Add pooled vouchers: (id, expiry in µs). Idempotent. Raises Unavailable."""
-        key = self._key(sku)
-        for chunk in _chunks(entries):
-            flat = [number for id_, expires_at in chunk for number in (_score(expires_at), id_)]
-            await self._ask([("ZADD", key, *flat)])
+        await self.load_all({sku: entries})
+
+    async def load_all(self, entries: Mapping[Sku, Iterable[tuple[int, int]]]) -> None:
+        """As `load`, of several skus."""
+        await self._ask_all(
+            ("ZADD", self._key(sku), *[n for id_, at in chunk for n in (_score(at), id_)])
+            for sku, some in entries.items()
+            for chunk in _chunks(some)
+        )
 
     async def drop(self, sku: Sku, ids: Iterable[int]) -> None:
         """Remove vouchers, present or not. Raises Unavailable."""
-        key = self._key(sku)
-        for chunk in _chunks(ids):
-            await self._ask([("ZREM", key, *chunk)])
+        await self.drop_all({sku: ids})
+
+    async def drop_all(self, ids: Mapping[Sku, Iterable[int]]) -> None:
+        """As `drop`, of several skus."""
+        await self._ask_all(
+            ("ZREM", self._key(sku), *chunk) for sku, some in ids.items() for chunk in _chunks(some)
+        )
 
     async def members(self, sku: Sku) -> set[int]:
         """All ids, read while others write: what stays all the time is in. Raises Unavailable."""
@@ -161,6 +170,17 @@ class Pool:
             if isinstance(reply, RedisError):
                 raise Unavailable("the pool's Redis refused a command", retry_after=5) from reply
         return replies
+
+    async def _ask_all(self, commands: Iterable[Command]) -> None:
+        """So many commands an exchange that they hold about a chunk of elements."""
+        together: list[Command] = []
+        for command in commands:
+            together.append(command)
+            if sum(map(len, together)) >= _CHUNK:
+                await self._ask(together)
+                together = []
+        if together:
+            await self._ask(together)
 
     def _may_ask(self) -> bool:
         """No while skipping; when that time is over, yes to the one caller who finds out."""

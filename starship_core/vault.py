@@ -13,7 +13,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -60,11 +60,12 @@ class Code(Struct, frozen=True):
     def fault(self) -> str | None:
         """Why this cannot be anybody's voucher code; nothing of it is told."""
         parts = [part.reveal() for part in self if part is not None]
-        if not any(part.strip() for part in parts):
+        together = "".join(parts)
+        if not together.strip():
             return "holds no code"
-        if any(len(part) > LONGEST_CODE for part in parts):
+        if len(together) > LONGEST_CODE and max(map(len, parts)) > LONGEST_CODE:
             return f"has a code of more than {LONGEST_CODE} characters"
-        if any(not part.isprintable() for part in parts):
+        if not together.isprintable():
             return "has a code with characters that cannot be printed"
         return None
 
@@ -127,9 +128,16 @@ class Vault:
 
     def seal(self, voucher_id: int, code: Code) -> tuple[str, str]:
         """Encrypt for this voucher's row and no other: (text, key id)."""
+        return self.seal_all([(voucher_id, code)])[0]
+
+    def seal_all(self, codes: Iterable[tuple[int, Code]]) -> list[tuple[str, str]]:
+        """As `seal`, each for its own row, all with one key."""
         key_id = self.current_key  # asks the folder: nothing new may hang on a key that was retired
-        plain = _encode(_Plain(*map(_open, code)))
-        return _seal(self._current.codes, plain, b"voucher:%d" % voucher_id), key_id
+        cipher = self._current.codes
+        return [
+            (_seal(cipher, _encode(_Plain(*map(_open, code))), b"voucher:%d" % voucher_id), key_id)
+            for voucher_id, code in codes
+        ]
 
     def reveal(self, voucher_id: int, sealed: str, key_id: str) -> Code:
         """The one way back to a code. Raises Unsealable, or MissingKey; neither holds content."""
@@ -211,7 +219,7 @@ def normalised(code: str | None) -> str | None:
     """Without spaces, dashes and case, in which the same code differs from list to list."""
     if code is None:
         return None
-    text = unicodedata.normalize("NFKC", code)
+    text = code if code.isascii() else unicodedata.normalize("NFKC", code)
     return _SPACES_AND_DASHES.sub("", text).casefold() or text
 
 

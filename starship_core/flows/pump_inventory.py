@@ -1,8 +1,8 @@
 """The pump: sources → stock → pool. Every step commits by itself, and running it again is right.
 
-A `received` row is ours but not on sale; one transaction makes it `pooled`; then Redis is told,
-then the source. A crash before the last step only means that the source offers the same units
-again, and their origin is known. Nothing is bought here.
+One transaction takes a chunk into the stock and puts it on sale; then Redis is told, then the
+source. A crash before the last step only means that the source offers the same units again, and
+their origin is known. While a chunk is being written, the next is read. Nothing is bought here.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Final, Protocol, TypeVar
 
 from starship_core.audit import By, record
 from starship_core.clock import micros, moment
+from starship_core.database import Database
 from starship_core.errors import Unavailable
 from starship_core.lease import Lease, leased
 from starship_core.model import Sku, Want
 from starship_core.ports import InventorySource, Transaction
 from starship_core.ship import Ship
 from starship_core.snapshot import Snapshot
-from starship_core.stock.intake import HERE, Judge, Judged, Unit, compare
+from starship_core.stock.intake import Judge, Judged, Unit, compare
 from starship_core.stock.mirror import mirror
 from starship_core.stock.pulling import Fault, chunks, confirm, passed_over, recalled
 from starship_core.stock.receiving import look_up, sealed, store, take_back
@@ -39,6 +40,7 @@ T = TypeVar("T")
 Progress = Callable[[int], None]
 """Called with the number of units dealt with since the last call."""
 
+AHEAD: Final = 16 * CHUNK
 WANTED: Final = 1_000_000
 """What a source is asked for, of each sku: all it has. Targets per product come later."""
 
@@ -75,13 +77,10 @@ async def rehearse(
     progress: Progress = lambda _count: None,
 ) -> Pumped:
     """What `pump` would do with what the sources have now. Writes and confirms nothing."""
-    run = _Rehearsal()
+    run = _Rehearsal(ship.database)
     for name, source in (ship.sources if sources is None else sources).items():
         await _drain(ship, (name, source), run, progress)
     return run.tally.report()
-
-
-_Change = Callable[[Sku, list[Pooled]], Awaitable[None]]
 
 
 class _Run(Protocol):
@@ -104,13 +103,23 @@ async def _drain(
     try:
         judge.recalled = frozenset(await recalled(name, source))
         await run.recall([*map(judge.origin, judge.recalled)], f"recalled by {name}")
-        async for chunk in chunks(name, source, _wants(catalogue), CHUNK):
-            judged = await asyncio.to_thread(judge.all, chunk)
-            units = await run.store(compare(judged, await ship.database.read(look_up, judged)))
+
+        async def settle(writing: asyncio.Task[list[Judged]] | None) -> None:
+            units = await writing if writing else []
             run.tally.count(name, units)
             progress(len(units))
             settled = [unit.reference for unit in units if unit.outcome != "refused"]
             await run.confirm(name, source, settled)
+
+        writing: asyncio.Task[list[Judged]] | None = None
+        try:
+            async for chunk in chunks(name, source, _wants(catalogue), CHUNK):
+                judged = await asyncio.to_thread(judge.all, chunk)
+                before, writing = writing, None
+                await settle(before)
+                writing = asyncio.create_task(run.store(judged))
+        finally:  # a source that fails has handed over what came before
+            await settle(writing)
         run.tally.passed_over(name, *passed_over(name, source))
     except Fault as fault:
         run.tally.fault(name, str(fault))
@@ -130,14 +139,15 @@ def _wants(catalogue: Snapshot) -> list[Want]:
 class _Rehearsal:
     """Counts, and leaves everything as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         self.tally = Tally()
+        self._database = database
 
     async def recall(self, origins: Sequence[str], reason: str) -> None:
         """Would block what is undelivered."""
 
     async def store(self, units: list[Judged]) -> list[Judged]:
-        return units
+        return compare(units, await self._database.read(look_up, units))
 
     async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
         """Tells the source nothing."""
@@ -152,6 +162,8 @@ class _Pump:
         self.lease = lease
         self.tally = Tally()
         self._redis = True
+        self._drawn: Sequence[int] = ()
+        self._ahead = 0
 
     async def expire(self) -> None:
         """What has expired leaves the stock and the pool."""
@@ -176,20 +188,29 @@ class _Pump:
             await self._unload(gone)
 
     async def store(self, units: list[Judged]) -> list[Judged]:
-        """Draw ids, encrypt to them, insert, put on sale: a crash between any two loses nothing."""
+        """Draw ids, encrypt to them, insert on sale: a crash between any two loses nothing."""
         self.lease.check()
-        fresh = [unit for unit in units if isinstance(unit, Unit) and unit.outcome != HERE]
-        if not fresh:
+        kept = [unit for unit in units if isinstance(unit, Unit)]
+        if not kept:
             return units
         database, at = self.ship.database, micros(self.ship.now())
-        ids = await database.run(draw_ids, len(fresh))
-        rows = await asyncio.to_thread(sealed, self.ship.vault, fresh, ids)
-        stored = await database.run(store, rows, fresh, (self.by, at))
-        await self._unload(stored.blocked)
+        ids = await self._ids(len(kept))
+        rows = await asyncio.to_thread(sealed, self.ship.vault, kept, ids)
+        stored = await database.run(store, rows, kept, (self.by, at))
         self.tally.blocked_as_duplicates += len(stored.blocked)
-        await self._put_on_sale(stored.received)
-        final = {id(unit): stored.outcomes[row.id] for unit, row in zip(fresh, rows, strict=True)}
+        await self._unload(stored.blocked)
+        await self._load(stored.pooled)
+        final = {id(unit): stored.outcomes[row.id] for unit, row in zip(kept, rows, strict=True)}
         return [final.get(id(unit), unit) for unit in units]
+
+    async def _ids(self, count: int) -> Sequence[int]:
+        """Drawn ahead, the more the longer this pump runs; those not used leave a hole."""
+        if len(self._drawn) < count:
+            self._ahead = min(2 * self._ahead, AHEAD) or count
+            drawn = await self.ship.database.run(draw_ids, max(count, self._ahead))
+            self._drawn = [*self._drawn, *drawn]
+        ids, self._drawn = self._drawn[:count], self._drawn[count:]
+        return ids
 
     async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
         if references:
@@ -208,26 +229,36 @@ class _Pump:
 
     async def _put_on_sale(self, ids: Sequence[int]) -> None:
         at = micros(self.ship.now())
-        pooled = await self.ship.database.run(put_on_sale, ids, at)
+        await self._load(await self.ship.database.run(put_on_sale, ids, at))
+
+    async def _load(self, pooled: Sequence[Pooled]) -> None:
         self.tally.pooled += len(pooled)
-        load = self.ship.pool.load
-        await self._tell(pooled, lambda sku, some: load(sku, [(v.id, v.expires_at) for v in some]))
+        load = self.ship.pool.load_all
+        await self._tell(
+            load, {s: [(v.id, v.expires_at) for v in some] for s, some in _by_sku(pooled).items()}
+        )
 
     async def _unload(self, gone: Iterable[Pooled]) -> None:
-        drop = self.ship.pool.drop
-        await self._tell(gone, lambda sku, some: drop(sku, [voucher.id for voucher in some]))
+        drop = self.ship.pool.drop_all
+        await self._tell(drop, {s: [v.id for v in some] for s, some in _by_sku(gone).items()})
 
-    async def _tell(self, vouchers: Iterable[Pooled], change: _Change) -> None:
+    async def _tell(
+        self, change: Callable[[Mapping[Sku, list[T]]], Awaitable[None]], what: dict[Sku, list[T]]
+    ) -> None:
         """Redis only until its first failure: `mirror` makes good what it missed."""
-        by_sku: dict[Sku, list[Pooled]] = defaultdict(list)
-        for one in vouchers:
-            by_sku[one.sku].append(one)
+        if not self._redis or not what:
+            return
         try:
-            for sku, some in by_sku.items():
-                if self._redis:
-                    await change(sku, some)
+            await change(what)
         except Unavailable:
             self._redis = False
+
+
+def _by_sku(vouchers: Iterable[Pooled]) -> dict[Sku, list[Pooled]]:
+    sorted_: dict[Sku, list[Pooled]] = defaultdict(list)
+    for one in vouchers:
+        sorted_[one.sku].append(one)
+    return sorted_
 
 
 def _write_down(tx: Transaction, by: By, report: Pumped, at: int) -> None:

@@ -65,7 +65,7 @@ class Unit(Struct, frozen=True, kw_only=True):
         """Of the row that it gets in the stock."""
         if self.outcome in ("expired", "quarantined"):
             return self.outcome
-        return "blocked" if self.outcome == "recalled" else "received"
+        return "blocked" if self.outcome == "recalled" else "pooled"
 
 
 Judged = Unit | Refused

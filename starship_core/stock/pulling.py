@@ -7,7 +7,6 @@ to be read.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
@@ -24,6 +23,7 @@ PORT_SECONDS: Final = 60.0
 """For one answer of a source: the next unit, a confirmation, a list of recalls."""
 GATHER_SECONDS: Final = 5.0
 """A slow source's units are stored this often, without waiting for a full chunk."""
+_PUT_OFF_SECONDS: Final = 0.1
 _log = structlog.get_logger("starship.pump")
 
 
@@ -35,26 +35,36 @@ async def chunks(
     instance: str, source: InventorySource, wants: Sequence[Want], size: int
 ) -> AsyncIterator[list[Voucher]]:
     """All that the source has, up to `size` units together. Raises Fault after what came before."""
-    chunk: list[Voucher] = []
-    fault: Fault | None = None
     units = await _answer(instance, "pull", _called(source, wants))
     async with aclosing(_closable(units)):
-        began = time.monotonic()
-        while True:
+        fault: Fault | None = None
+        ended = False
+        while not ended:
+            chunk: list[Voucher] = []
             try:
-                chunk.append(await _answer(instance, "pull", anext(units)))
-            except StopAsyncIteration:
-                break
-            except Fault as error:
-                fault = error
-                break
-            if len(chunk) >= size or time.monotonic() - began > GATHER_SECONDS:
+                ended = await _gather(units, chunk, size)
+            except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+                fault, ended = _fault(instance, "pull", error), True
+            if chunk:
                 yield chunk
-                chunk, began = [], time.monotonic()
-    if chunk:
-        yield chunk
     if fault:
         raise fault
+
+
+async def _gather(units: AsyncIterator[Voucher], chunk: list[Voucher], size: int) -> bool:
+    """Fill the chunk; True at the end. One deadline, put off while units come."""
+    loop = asyncio.get_running_loop()
+    began = put_off = loop.time()
+    async with asyncio.timeout(PORT_SECONDS) as deadline:
+        async for unit in units:
+            chunk.append(unit)
+            now = loop.time()
+            if len(chunk) >= size or now - began > GATHER_SECONDS:
+                return False
+            if now - put_off > _PUT_OFF_SECONDS:
+                put_off = now
+                deadline.reschedule(now + PORT_SECONDS)
+    return True
 
 
 async def confirm(instance: str, source: InventorySource, references: Sequence[str]) -> None:

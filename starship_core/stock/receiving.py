@@ -26,19 +26,17 @@ from starship_core.vault import Vault
 class Stored(NamedTuple):
     outcomes: dict[int, Judged]
     """By the row's id: the unit as it came out, when another process was quicker."""
-    received: list[int]
+    pooled: list[Pooled]
     blocked: list[Pooled]
 
 
 def sealed(vault: Vault, units: Sequence[Unit], ids: Sequence[int]) -> list[Row]:
-    rows = []
-    for unit, id_ in zip(units, ids, strict=True):
-        sealed, key_id = vault.seal(id_, unit.code)
-        rows.append(
-            Row(id_, unit.sku, unit.state, unit.reason, sealed, key_id, unit.fingerprint,
-                unit.origin, unit.number, unit.expires_at)
-        )  # fmt: skip
-    return rows
+    texts = vault.seal_all(zip(ids, (unit.code for unit in units), strict=True))
+    return [
+        Row(id_, unit.sku, unit.state, unit.reason, text, key_id, unit.fingerprint, unit.origin,
+            unit.number, unit.expires_at)
+        for unit, id_, (text, key_id) in zip(units, ids, texts, strict=True)
+    ]  # fmt: skip
 
 
 def store(
@@ -63,8 +61,13 @@ def store(
     reasons = {older.voucher_id: f"duplicate of {row.origin}" for row, older in duplicates}
     blocked = block(tx, reasons, at)
     _audit(tx, by, blocked, reasons, at)
-    received = [row.id for row in new if row.id in inserted and row.state == "received"]
-    return Stored(outcomes, received, blocked)
+    pooled = [
+        Pooled(row.id, row.sku, row.expires_at)
+        for row in new
+        if row.id in inserted and row.state == "pooled"
+    ]
+    gone = {one.id for one in blocked}
+    return Stored(outcomes, [one for one in pooled if one.id not in gone], blocked)
 
 
 def look_up(tx: Transaction, units: Sequence[Judged]) -> Stocked:

@@ -18,6 +18,7 @@ from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.faults import sqlstate
 from starship_core.model import Order, Sku
+from starship_core.statements import Statement
 from starship_core.vault import Code, Unsealable
 
 _log = structlog.get_logger("starship.store")
@@ -42,6 +43,16 @@ class Unit(NamedTuple):
     expires_at: int
     voucher_reference_number: str | None
     code: Code
+
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+class Looked(NamedTuple):
+    """Suggestions, and the rows of those that could be locked."""
+
+    suggested: frozenset[int]
+    rows: Rows
 
 
 class Claim:
@@ -105,15 +116,28 @@ def claim(
     """Lock up to `wanted` units a lot; every returned unit is pooled, in date, open and locked
     until commit. `now` in microseconds.
     """
+    rows: Rows = ()
+    if suggested and wanted:
+        first = locking(tx, suggested, now)
+        rows = tx.execute(first.text, *first.parameters)
+    return complete(tx, wanted, Looked(suggested, rows), open_code=open_code)
+
+
+def locking(tx: Tx, suggested: frozenset[int], now: int) -> Statement:
+    """The first step: lock those of the suggestions that can be had."""
+    ids = json_rows((i,) for i in suggested)
+    return Statement(f"{_SUGGESTED} {tx.skip_locked}", (ids, now))
+
+
+def complete(tx: Tx, wanted: Mapping[Lot, int], looked: Looked, *, open_code: OpenCode) -> Claim:
+    """The other steps of `claim`, after `locking` was executed."""
     claimed = Claim()
     needed = _totals(wanted)
-    if suggested and wanted:
-        ids = json_rows((i,) for i in suggested)
-        rows = tx.execute(f"{_SUGGESTED} {tx.skip_locked}", ids, now)
-        claimed.stale = suggested - {row[0] for row in rows}
+    if wanted:
+        claimed.stale = looked.suggested - {row[0] for row in looked.rows}
         # what is too early for all of these may still serve others, so it is not stale
         floor = min(lot.floor for lot in wanted)
-        _keep(tx, claimed, [row for row in rows if row[4] > floor], open_code)
+        _keep(tx, claimed, [row for row in looked.rows if row[4] > floor], open_code)
     for lot, quantity in needed.items():
         if claimed.held(lot) < quantity:
             _top_up(tx, claimed, lot, quantity, open_code)
@@ -136,7 +160,7 @@ def _totals(wanted: Mapping[Lot, int]) -> dict[Lot, int]:
     return totals
 
 
-def _keep(tx: Tx, claimed: Claim, rows: Sequence[tuple[Any, ...]], open_code: OpenCode) -> None:
+def _keep(tx: Tx, claimed: Claim, rows: Rows, open_code: OpenCode) -> None:
     for voucher_id, product_id, denomination, currency, expires_at, number, sealed, key_id in rows:
         try:
             code = open_code(voucher_id, sealed, key_id)

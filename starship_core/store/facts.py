@@ -11,7 +11,8 @@ from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.model import Balance, Order, Sku
 from starship_core.ports import WalletBackend
-from starship_core.store.claim import Claim, Lot, OpenCode, Unit, claim, lots_of
+from starship_core.statements import Statement
+from starship_core.store.claim import Looked, Lot, OpenCode, Unit, complete, locking, lots_of
 
 
 class Known(NamedTuple):
@@ -51,14 +52,13 @@ def gather(
     open_code: OpenCode,
 ) -> Facts:
     """Lock order: vouchers (skipping), then wallets by name."""
-    rows = tx.execute(_KNOWN, json_rows((o.client_id, o.key, o.ref) for o in orders))
+    now = max(micros(order.placed_at) for order in orders)
+    asked = Statement(_KNOWN, (json_rows((o.client_id, o.key, o.ref) for o in orders),))
+    rows, vouchers = tx.together([asked, locking(tx, suggested, now)])
     known = {(row[0], row[1]): Known(row[3], row[4]) for row in rows}
     new = [order for order in orders if (order.client_id, order.key) not in known]
     wanted = lots_of(order for order in new if not order.bulk)
-    now = max(micros(order.placed_at) for order in orders)
-    claimed = Claim()
-    if wanted:
-        claimed = claim(tx, wanted, suggested, now=now, open_code=open_code)
+    claimed = complete(tx, wanted, Looked(suggested, vouchers), open_code=open_code)
     accounts = sorted({order.account for order in new})
     return Facts(
         known=known,

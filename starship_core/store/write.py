@@ -10,12 +10,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from starship_core.clock import micros
-from starship_core.database import json_rows
+from starship_core.database import Tx, json_rows
 from starship_core.faults import RaceLost
 from starship_core.model import Entry, Order, share
 from starship_core.ports import Transaction, WalletBackend
+from starship_core.statements import Statement
 from starship_core.store.claim import Unit
-from starship_core.store.events import announce, placed_events
+from starship_core.store.events import announcing, placed_events
 from starship_core.store.orders import debit_key, insert_orders
 
 
@@ -56,7 +57,7 @@ SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM
 """
 
 
-def write_placed(tx: Transaction, placed: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
+def write_placed(tx: Tx, placed: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
     """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with
     their ids.
     """
@@ -64,12 +65,24 @@ def write_placed(tx: Transaction, placed: Sequence[Placed], wallet: WalletBacken
         return []
     orders = insert_orders(tx, [each.order for each in placed])
     written = [Placed(order, each.units) for order, each in zip(orders, placed, strict=True)]
-    insert_items(tx, (row for each in written for row in _items_of(each)))
-    assign(tx, [row for each in written for row in _assignments_of(each)])
-    written = _charge(tx, written, wallet)
-    announce(tx, (event for each in written for event in placed_events(each.order)))
-    record_reveals(tx, [each.order for each in written if each.units])
-    return written
+    balances = wallet.post(tx, [_debit(order) for order in orders])
+    assignments = [row for each in written for row in _assignments_of(each)]
+    _, assigned, debits, *_ = tx.together(
+        [
+            Statement(_ITEMS, (json_rows(row for each in written for row in _items_of(each)),)),
+            Statement(_ASSIGN, (json_rows(assignments),)),
+            _debits(orders, balances),
+            announcing(event for order in orders for event in placed_events(order)),
+            _revealing([each.order for each in written if each.units]),
+        ]
+    )
+    if len(assigned) != len(assignments):
+        raise RaceLost  # as in `assign`
+    ids = {key: row_id for row_id, key in debits}
+    return [
+        Placed(msgspec.structs.replace(order, transaction_id=ids[debit_key(order.id)]), each.units)
+        for order, each in zip(orders, placed, strict=True)
+    ]
 
 
 def _items_of(placed: Placed) -> Iterable[tuple[Any, ...]]:
@@ -101,22 +114,14 @@ def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
         raise RaceLost  # cannot happen under the claim's locks; if it does, nothing of it may stay
 
 
-def _charge(tx: Transaction, written: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
-    balances = wallet.post(tx, [_debit(each.order) for each in written])
-    rows = [
-        transaction_row(each.order, key=debit_key(each.order.id), kind="DEBIT",
-                        minor=each.order.price.total_payable, balance_after=balance,
-                        at=micros(each.order.placed_at))
-        for each, balance in zip(written, balances, strict=True)
-    ]  # fmt: skip
-    ids = insert_transactions(tx, rows)
-    return [
-        Placed(
-            msgspec.structs.replace(each.order, transaction_id=ids[debit_key(each.order.id)]),
-            each.units,
-        )
-        for each in written
-    ]
+def _debits(orders: Sequence[Order], balances: Sequence[int]) -> Statement:
+    rows = (
+        transaction_row(order, key=debit_key(order.id), kind="DEBIT",
+                        minor=order.price.total_payable, balance_after=balance,
+                        at=micros(order.placed_at))
+        for order, balance in zip(orders, balances, strict=True)
+    )  # fmt: skip
+    return Statement(_TRANSACTIONS, (json_rows(rows),))
 
 
 def _debit(order: Order) -> Entry:
@@ -152,16 +157,13 @@ def insert_transactions(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> dic
 
 def record_reveals(tx: Transaction, orders: Sequence[Order]) -> None:
     """One audit row for every order whose codes are about to be shown."""
-    if orders:
-        tx.execute(
-            _REVEALS,
-            json_rows(
-                (
-                    micros(order.placed_at),
-                    f"credential:{order.credential_id}",
-                    f"order:{order.id}",
-                    order.request_id,
-                )
-                for order in orders
-            ),
-        )
+    revealing = _revealing(orders)
+    tx.execute(revealing.text, *revealing.parameters)
+
+
+def _revealing(orders: Sequence[Order]) -> Statement:
+    rows = (
+        (micros(o.placed_at), f"credential:{o.credential_id}", f"order:{o.id}", o.request_id)
+        for o in orders
+    )
+    return Statement(_REVEALS, (json_rows(rows),))

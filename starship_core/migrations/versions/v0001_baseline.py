@@ -419,6 +419,42 @@ def upgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
+        "approvals",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("case_seen", sa.Text(), nullable=True),
+        sa.Column("verdicts", sa.Text(), nullable=True),
+        sa.Column("items", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("vendors", sa.Text(), nullable=False),
+        sa.Column("ceiling", BigInt, nullable=False),
+        sa.Column("ceiling_currency", sa.Text(), nullable=False),
+        sa.Column("planned", BigInt, server_default="0", nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("expires_at", BigInt, nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(state = 'STANDING') <= (order_id IS NULL)", name=op.f("ck_approvals_standing")
+        ),
+        sa.CheckConstraint(
+            "state IN ('OPEN', 'USED', 'STANDING', 'ENDED')", name=op.f("ck_approvals_state")
+        ),
+        sa.CheckConstraint(
+            "planned >= 0 AND planned <= ceiling", name=op.f("ck_approvals_planned")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_approvals_order_id")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_approvals_product_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+    )
+    op.create_index("ix_approvals_order", "approvals", ["order_id"], unique=False)
+    op.create_table(
         "deliveries",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("webhook_id", BigInt, nullable=False),
@@ -543,6 +579,72 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_delivery_attempts")),
     )
     op.create_table(
+        "purchases",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("approval_id", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("quantity", BigInt, nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("vendor_reference", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("ceiling", BigInt, nullable=False),
+        sa.Column("ceiling_currency", sa.Text(), nullable=False),
+        sa.Column("charged", BigInt, nullable=True),
+        sa.Column("charged_currency", sa.Text(), nullable=True),
+        sa.Column("price_flag", BigInt, server_default="0", nullable=False),
+        sa.Column("received", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("lease_until", BigInt, server_default="0", nullable=False),
+        sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("sender_until", BigInt, server_default="0", nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("looks", BigInt, server_default="0", nullable=False),
+        sa.Column("waiting_since", BigInt, nullable=True),
+        sa.Column("not_found", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("sender_ended_at", BigInt, nullable=True),
+        sa.Column("raw_sealed", sa.Text(), nullable=True),
+        sa.Column("raw_key_id", sa.Text(), nullable=True),
+        sa.Column("evidence", sa.Text(), server_default="", nullable=False),
+        sa.Column("planned_at", BigInt, nullable=False),
+        sa.Column("sent_at", BigInt, nullable=True),
+        sa.Column("closed_at", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "state IN ('PLANNED', 'NOT_BOUGHT', 'VOIDED') OR sent_at > 0",
+            name=op.f("ck_purchases_sent"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('PLANNED', 'SENT', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW', 'BOUGHT', 'REFUSED', 'NOT_BOUGHT', 'VOIDED')",
+            name=op.f("ck_purchases_state"),
+        ),
+        sa.CheckConstraint("quantity > 0 AND ceiling >= 0", name=op.f("ck_purchases_quantity")),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["approvals.id"], name=op.f("fk_purchases_approval_id")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_purchases_order_id")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_purchases_product_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_purchases")),
+        sa.UniqueConstraint("reference", name=op.f("uq_purchases_reference")),
+    )
+    op.create_index("ix_purchases_approval", "purchases", ["approval_id"], unique=False)
+    op.create_index(
+        "ix_purchases_due",
+        "purchases",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("ix_purchases_order", "purchases", ["order_id"], unique=False)
+    op.create_table(
         "vouchers",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("product_id", BigInt, nullable=False),
@@ -604,4 +706,28 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("state = 'assigned'"),
         sqlite_where=sa.text("state = 'assigned'"),
+    )
+    op.create_table(
+        "purchase_items",
+        sa.Column("purchase_id", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("ordinal", BigInt, nullable=False),
+        sa.Column("is_open", BigInt, server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id", "ordinal"],
+            ["items.order_id", "items.ordinal"],
+            name=op.f("fk_purchase_items_order_id_ordinal"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchases.id"], name=op.f("fk_purchase_items_purchase_id")
+        ),
+        sa.PrimaryKeyConstraint("purchase_id", "ordinal", name=op.f("pk_purchase_items")),
+    )
+    op.create_index(
+        "uq_purchase_items_open",
+        "purchase_items",
+        ["order_id", "ordinal"],
+        unique=True,
+        postgresql_where=sa.text("is_open = 1"),
+        sqlite_where=sa.text("is_open = 1"),
     )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -89,6 +90,8 @@ def _fields(line: bytes) -> list[str]:
         text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise Malformed("is not UTF-8") from None
+    if text and '"' not in text and text.isprintable():
+        return text.split(",")  # what csv makes of it, in a fifth of the time
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
@@ -101,17 +104,23 @@ def _sku(values: Mapping[str, str], products: Mapping[str, int]) -> Sku:
     product_id = products.get(values["product"])
     if product_id is None:
         raise Malformed("names a product that does not exist in `product`")
-    if not _CURRENCY.fullmatch(values["currency"]):
+    face = _face(values["denomination"], values["currency"])
+    return Sku(product_id, face.minor, face.currency)
+
+
+@lru_cache(maxsize=1024)
+def _face(denomination: str, currency: str) -> Money:
+    if not _CURRENCY.fullmatch(currency):
         raise Malformed("has no currency such as EUR in `currency`")
-    if not _AMOUNT.fullmatch(values["denomination"]):
+    if not _AMOUNT.fullmatch(denomination):
         raise Malformed("has no amount such as 25.00 in `denomination`")
     try:
-        face = Money.of(Decimal(values["denomination"]), values["currency"])
+        face = Money.of(Decimal(denomination), currency)
     except ValueError:
         raise Malformed("has more decimals in `denomination` than the currency") from None
     if face.minor <= 0:
         raise Malformed("has no amount above zero in `denomination`")
-    return Sku(product_id, face.minor, face.currency)
+    return face
 
 
 def _secret(text: str | None) -> Secret | None:
