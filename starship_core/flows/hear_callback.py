@@ -12,7 +12,7 @@ import structlog
 
 from starship_core.clock import micros
 from starship_core.ship import Ship
-from starship_core.store.callbacks import remember
+from starship_core.store.callbacks import hasten
 
 _LONGEST: Final = 200
 """Characters of a reference; ours are shorter."""
@@ -20,14 +20,15 @@ _log = structlog.get_logger("starship.callback")
 
 
 async def hear_callback(instance: str, headers: Mapping[str, str], body: bytes, ship: Ship) -> None:
-    """Remember which purchase it is about, if it says so under the vendor's secret. Idempotent.
+    """Have the purchase that it names looked up now, if the vendor's secret says so. Idempotent.
 
     Neither headers nor body are logged. Raises Unavailable, so that the vendor calls again.
     """
     reference = _reference(instance, headers, body, ship)
+    hastened = False
     if reference is not None:
-        await ship.database.run(remember, instance, reference, micros(ship.now()))
-    _log.info("callback.heard", vendor=instance, names_one=reference is not None)
+        hastened = await ship.database.run(hasten, instance, reference, micros(ship.now()))
+    _log.info("callback.heard", vendor=instance, hastened=hastened)
 
 
 def _reference(instance: str, headers: Mapping[str, str], body: bytes, ship: Ship) -> str | None:

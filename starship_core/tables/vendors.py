@@ -108,15 +108,3 @@ vendor_tokens = Table(
 
 `lease_until`: until when one process is fetching the next one.
 """
-vendor_callbacks = Table(
-    "vendor_callbacks",
-    metadata,
-    string("vendor"),
-    string("reference"),
-    integer("heard_at"),
-    PrimaryKeyConstraint("vendor", "reference"),
-)
-"""References that a vendor called us back about, until their purchase was looked up: a hint, and
-never more. Of one that is not ours the row goes after a day.
-"""
-Index("ix_vendor_callbacks_heard", vendor_callbacks.c.heard_at)

@@ -11,14 +11,28 @@ import httpx2
 import pytest
 import structlog
 
+from starship_core.audit import By
+from starship_core.clock import micros
 from starship_core.config import LimitsSection, PluginsSection
+from starship_core.flows.import_products import import_products
 from starship_core.ship import Ship
-from starship_core.store.callbacks import KEPT, list_heard, settle
 from starship_core.testing.clock import ManualClock
 
 SECRET = "FAKE-FAKE-0001"
 OURS = "6f1d0b1e-3f0a-4f62-9a55-0d7c3c9d0001"
+OTHER = "6f1d0b1e-3f0a-4f62-9a55-0d7c3c9d0002"
 PATH = "/vendors/bamboo-us/callback"
+HOUR = 3600 * 1_000_000
+_APPROVAL = """
+INSERT INTO approvals (id, product_id, denomination, currency, actor, reason, vendors, ceiling,
+    ceiling_currency, state, expires_at, created_at, updated_at)
+VALUES (1, 1, 5000, 'EUR', 'operator:ana', 'a test', '[]', 5000, 'EUR', 'USED', 1, 1, 1)
+"""
+_PURCHASE = """
+INSERT INTO purchases (approval_id, vendor, vendor_product, product_id, denomination, currency,
+    quantity, reference, state, ceiling, ceiling_currency, due_at, planned_at, sent_at, updated_at)
+VALUES (1, $1, '7', 1, 5000, 'EUR', 1, $2, $3, 5000, 'EUR', $4, $5, $5, $5)
+"""
 ENABLED = ["wallet-ledger", "fx-fixed", "bamboo", "pinelabs"]
 BAMBOO = {
     "use": "bamboo", "base_url": "http://127.0.0.1:9", "client_id": "c", "client_secret": SECRET,
@@ -40,6 +54,10 @@ async def ship(configure: Any, clock: ManualClock) -> AsyncIterator[Ship]:
         limits=LimitsSection(callbacks=4, failed_authentications=100_000),
     )
     async with Ship.open(config, now=clock) as ship:
+        file = config.folder / "products.csv"
+        file.write_text("code,name,category,currency,denominations\ncard,Card,Shops,EUR,50.00\n")
+        await import_products(file, By(actor="operator:ana"), ship)
+        await ship.database.run(lambda tx: tx.execute(_APPROVAL))
         yield ship
 
 
@@ -54,18 +72,54 @@ def body(reference: str = OURS, secret: str = SECRET) -> bytes:
     return json.dumps({"requestId": reference, "secretKey": secret, "status": "SUCCESS"}).encode()
 
 
-async def heard(ship: Ship) -> list[tuple[str, str]]:
-    """What is to be looked up."""
-    return [(one[0], one[1]) for one in await ship.database.read(list_heard)]
-
-
-async def test_a_callback_makes_its_purchase_worth_a_look(
-    http: httpx2.AsyncClient, ship: Ship
+async def purchased(
+    ship: Ship, reference: str = OURS, *, vendor: str = "bamboo-us", state: str = "ACCEPTED"
 ) -> None:
-    """The reference is remembered once, however often it is told; nothing else is done."""
-    answers = [await http.post(PATH, content=body()) for _ in range(2)]
+    """A purchase that is to be looked up in an hour."""
+    at = micros(ship.now())
+    await ship.database.run(
+        lambda tx: tx.execute(_PURCHASE, vendor, reference, state, at + HOUR, at)
+    )
+
+
+async def due_in(ship: Ship) -> dict[str, int]:
+    """By reference, in microseconds; 0: now."""
+    rows = await ship.database.read(
+        lambda tx: tx.execute("SELECT reference, due_at FROM purchases")
+    )
+    return {reference: due_at - micros(ship.now()) for reference, due_at in rows}
+
+
+async def test_a_callback_has_its_purchase_looked_up_now(
+    http: httpx2.AsyncClient, ship: Ship, clock: ManualClock
+) -> None:
+    """And no other; once is enough, and a second one does not put it off."""
+    await purchased(ship)
+    await purchased(ship, OTHER)
+    clock.advance(seconds=60)
+    answers = [await http.post(PATH, content=body())]
+    clock.advance(seconds=1)
+    answers.append(await http.post(PATH, content=body(OURS.upper())))
     assert [(each.status_code, each.content) for each in answers] == [(204, b"")] * 2
-    assert await heard(ship) == [("bamboo-us", OURS)]
+    second = 1_000_000
+    assert await due_in(ship) == {OURS: -second, OTHER: HOUR - 61 * second}
+
+
+@pytest.mark.parametrize("state", ["PLANNED", "SENT", "NEEDS_REVIEW", "BOUGHT", "NOT_BOUGHT"])
+async def test_only_what_is_being_looked_up_is_hastened(
+    http: httpx2.AsyncClient, ship: Ship, state: str
+) -> None:
+    """A callback sends nothing, settles nothing and opens nothing again."""
+    await purchased(ship, state=state)
+    answer = await http.post(PATH, content=body())
+    assert (answer.status_code, await due_in(ship)) == (204, {OURS: HOUR})
+
+
+async def test_a_vendor_hastens_none_of_anothers(http: httpx2.AsyncClient, ship: Ship) -> None:
+    """The same answer, and the other's purchase waits as before."""
+    await purchased(ship, vendor="pine")
+    answer = await http.post(PATH, content=body())
+    assert (answer.status_code, await due_in(ship)) == (204, {OURS: HOUR})
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -75,9 +129,11 @@ async def test_a_callback_makes_its_purchase_worth_a_look(
 async def test_what_is_not_the_vendor_is_answered_alike(
     http: httpx2.AsyncClient, ship: Ship, content: bytes
 ) -> None:
-    """A wrong secret, nothing, nonsense, a mebibyte: 204, and nothing is remembered."""
+    """A wrong secret, nothing, nonsense, a mebibyte: 204, and nothing is done."""
+    await purchased(ship)
     answer = await http.post(PATH, content=content)
-    assert (answer.status_code, answer.content, await heard(ship)) == (204, b"", [])
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await due_in(ship) == {OURS: HOUR}
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -113,12 +169,13 @@ async def test_an_address_may_call_only_so_often(http: httpx2.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_nothing_of_it_is_logged(http: httpx2.AsyncClient) -> None:
+async def test_nothing_of_it_is_logged(http: httpx2.AsyncClient, ship: Ship) -> None:
     """Neither secret nor reference nor a word of the body."""
+    await purchased(ship)
     with structlog.testing.capture_logs() as logged:
         await http.post(PATH, content=body())
         await http.post(PATH, content=body(secret="another"))
-    told = [(line["event"], line["names_one"]) for line in logged]
+    told = [(line["event"], line["hastened"]) for line in logged]
     assert told == [("callback.heard", True), ("callback.heard", False)]
     assert [word for word in (SECRET, OURS, "SUCCESS", "another") if word in str(logged)] == []
 
@@ -139,22 +196,3 @@ async def test_a_plugin_that_fails_is_no_fault_of_the_callers(ship: Ship, start:
     assert answer.status_code == 204
     assert logged[0]["error"] == "RuntimeError"
     assert "a secret" not in str(logged)
-
-
-async def test_what_was_looked_up_is_forgotten_unless_it_is_heard_of_again(
-    http: httpx2.AsyncClient, ship: Ship, clock: ManualClock
-) -> None:
-    """And what nobody knows goes after a day."""
-    await http.post(PATH, content=body())
-    before = await ship.database.read(list_heard)
-    clock.advance(seconds=1)
-    await http.post(PATH, content=body())
-    await ship.database.run(settle, before)
-    assert await heard(ship) == [("bamboo-us", OURS)]
-    await ship.database.run(settle, await ship.database.read(list_heard))
-    assert await heard(ship) == []
-    await http.post(PATH, content=body())
-    clock.advance(seconds=KEPT / 1_000_000 + 1)
-    other = OURS[:-1] + "2"
-    await http.post(PATH, content=body(other))
-    assert await heard(ship) == [("bamboo-us", other)]

@@ -167,14 +167,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
     )
     op.create_table(
-        "vendor_callbacks",
-        sa.Column("vendor", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
-        sa.Column("heard_at", BigInt, nullable=False),
-        sa.PrimaryKeyConstraint("vendor", "reference", name=op.f("pk_vendor_callbacks")),
-    )
-    op.create_index("ix_vendor_callbacks_heard", "vendor_callbacks", ["heard_at"], unique=False)
-    op.create_table(
         "vendor_products",
         sa.Column("vendor", sa.Text(), nullable=False),
         sa.Column("vendor_product", sa.Text(), nullable=False),
