@@ -37,13 +37,13 @@ def registrations() -> str:
     """Every registration type with its own fields."""
     classes, _ = module(f"{CORE}/registration.py")
     wanted = [c for c in classes if c.name.endswith("Registration")]
-    return "\n".join(_fields_of(c) for c in wanted)
+    return "\n".join(fields_of(c) for c in wanted)
 
 
 def structs(path: str, *names: str) -> str:
     """Some classes of a file with their fields."""
     classes, _ = module(path)
-    return "\n".join(_fields_of(c) for c in classes if c.name in names)
+    return "\n".join(fields_of(c) for c in classes if c.name in names)
 
 
 def ports() -> str:
@@ -66,7 +66,8 @@ def _method(function: Function) -> str:
     return f"{_code(function.signature)}\n\n{function.about}\n"
 
 
-def _fields_of(described: Class) -> str:
+def fields_of(described: Class) -> str:
+    """A heading and a table: what each field is."""
     text = f"### {described.name}\n\n{described.about}\n"
     if not described.fields:
         return text
@@ -162,7 +163,7 @@ def exceptions() -> str:
 
 def error_codes() -> str:
     """The client API's codes, in the order of the catalogue."""
-    catalogue = importlib.import_module(f"{CORE}.web.codes").CATALOGUE
+    catalogue = importlib.import_module(f"{CORE}.http.codes").CATALOGUE
     rows = (
         (str(kind.http), f"`{code}`", kind.name, kind.when, kind.retry_helps)
         for code, kind in catalogue.items()

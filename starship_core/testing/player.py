@@ -149,7 +149,20 @@ async def playing(
     file: Path, fault: Fault | None = None, *, carries: str = ""
 ) -> AsyncIterator[Player]:
     """A player of `file` on a free port."""
-    player = Player(exchanges(file), carries, fault)
+    async with listening(Player(exchanges(file), carries, fault)) as player:
+        yield player
+
+
+@asynccontextmanager
+async def going_wrong(fault: Fault) -> AsyncIterator[Player]:
+    """A server whose every answer is the fault."""
+    async with listening(Player((), "", fault)) as player:
+        yield player
+
+
+@asynccontextmanager
+async def listening(player: Player) -> AsyncIterator[Player]:
+    """A player on a free port."""
     async with await asyncio.start_server(player.accept, "127.0.0.1", 0) as server:
         player.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield player

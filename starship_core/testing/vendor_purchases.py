@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from starship_core import Accepted, Ambiguous, Bought, Money, Refused, Voucher
-from starship_core.testing.cassettes import exchanges, facts_of, without_network
+from starship_core.testing.cassettes import exchanges, facts_of
 from starship_core.testing.kit import Conformance
+from starship_core.testing.network import without_network
 from starship_core.testing.scrub import assert_clean
 from starship_core.testing.stage import Stage
 

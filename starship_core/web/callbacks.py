@@ -12,7 +12,7 @@ from litestar import post
 from litestar.types import ASGIApp
 
 from starship_core.flows.hear_callback import hear_callback
-from starship_core.web.exchange import AnyRequest, Reply, body_of, ship_of
+from starship_core.http.exchange import AnyRequest, Reply, body_of, ship_of
 
 
 @post("/vendors/{instance:str}/callback", status_code=200)  # the reply itself says 204

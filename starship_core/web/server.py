@@ -22,10 +22,10 @@ from starship_core.config import Config
 from starship_core.embedded import embedded_redis, redis_url
 from starship_core.errors import ConfigError, StarshipError
 from starship_core.flows.pump_inventory import pump
+from starship_core.http.exchange import App
 from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
-from starship_core.web.exchange import App
 from starship_core.web.protocol import BoundedHead
 
 DRAIN_SECONDS: Final = 30

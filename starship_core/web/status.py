@@ -15,11 +15,11 @@ from starship_core import schema
 from starship_core.clock import micros
 from starship_core.database import PostgreSQL, SQLite, Tx
 from starship_core.errors import StarshipError
+from starship_core.http.errors import JSON
+from starship_core.http.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
+from starship_core.http.openapi import Operation, documented
 from starship_core.metrics import CONTENT_TYPE
 from starship_core.ship import Ship
-from starship_core.web.errors import JSON
-from starship_core.web.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
-from starship_core.web.openapi import Operation, documented
 
 _OLDEST: Final = "SELECT min(created_at) FROM outbox WHERE position IS NULL"
 _LOOK_EVERY: Final = 1.0

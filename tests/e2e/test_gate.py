@@ -18,11 +18,11 @@ from starship_core.config import DeploymentSection, LimitsSection, ServerSection
 from starship_core.errors import Unavailable
 from starship_core.flows.manage_clients import change_client
 from starship_core.flows.manage_credentials import Rotation, Which, allow_addresses, revoke, rotate
+from starship_core.http.codes import CATALOGUE
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_routes, operations
-from starship_core.web.codes import CATALOGUE
 from starship_core.web.gate import PUBLIC
 
 ANA = By(actor="operator:ana", request_id="test")

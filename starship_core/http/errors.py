@@ -22,8 +22,8 @@ from starship_core.errors import (
     Unavailable,
     WrongState,
 )
+from starship_core.http.codes import CATALOGUE
 from starship_core.logs import fault
-from starship_core.web.codes import CATALOGUE
 
 T = TypeVar("T")
 JSON: Final = "application/json"

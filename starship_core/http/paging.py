@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from starship_core.errors import NotFound
-from starship_core.web.errors import invalid
+from starship_core.http.errors import invalid
 
 T = TypeVar("T")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")

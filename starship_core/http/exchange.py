@@ -13,9 +13,9 @@ import msgspec
 from litestar import Request
 
 from starship_core.access import Client
+from starship_core.http.errors import JSON, Problem
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
-from starship_core.web.errors import JSON, Problem
 
 # Litestar's own types are unions of TypedDicts, of no use where one message is one dictionary
 Scope = MutableMapping[str, Any]

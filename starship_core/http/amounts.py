@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw
 
-from starship_core.web.errors import invalid
+from starship_core.http.errors import invalid
 
 _TOKEN: Final = re.compile(rb'"(\d{1,12}(?:\.\d{1,3})?)"|(\d{1,12}(?:\.\d{1,3})?)')
 

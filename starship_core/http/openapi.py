@@ -14,8 +14,8 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from starship_core.web.codes import CATALOGUE
-from starship_core.web.paging import LAST_PAGE
+from starship_core.http.codes import CATALOGUE
+from starship_core.http.paging import LAST_PAGE
 
 JsonObject = dict[str, Any]
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
