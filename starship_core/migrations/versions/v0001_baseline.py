@@ -612,7 +612,7 @@ def upgrade() -> None:
             name=op.f("ck_purchases_sent"),
         ),
         sa.CheckConstraint(
-            "state IN ('PLANNED', 'SENT', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW', 'BOUGHT', 'REFUSED', 'NOT_BOUGHT', 'VOIDED')",
+            "state IN ('PLANNED', 'SENT', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW') OR state IN ('BOUGHT', 'REFUSED', 'NOT_BOUGHT', 'VOIDED')",
             name=op.f("ck_purchases_state"),
         ),
         sa.CheckConstraint("quantity > 0 AND ceiling >= 0", name=op.f("ck_purchases_quantity")),
