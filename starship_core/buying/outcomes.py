@@ -62,6 +62,8 @@ class Scene(NamedTuple):
     now: datetime
     market: Market
     reveal: OpenCode
+    says: str = ""
+    """The operator whose word it is; a vendor's otherwise."""
 
 
 def bought(tx: Tx, purchase_id: int, reply: Bought, goods: Goods, scene: Scene) -> Aftermath:
@@ -79,16 +81,17 @@ def bought(tx: Tx, purchase_id: int, reply: Bought, goods: Goods, scene: Scene) 
         one, received=one.received + stocked.taken, charged=charged, price_flag=flagged,
         vendor_reference=reply.vendor_reference or one.vendor_reference, lease=None, lease_until=0,
         sender_ended_at=micros(now) if one.sender == scene.token else one.sender_ended_at,
-        evidence=noted(one, now, f"the vendor sold {stocked.taken} of {one.quantity}"),
     )  # fmt: skip
-    odd = [*stocked.odd, *_short(one, reply, scene.market)]
+    sold = f"{scene.says or one.vendor}: sold {stocked.taken} of {one.quantity}"
+    one = replace(one, evidence=noted(one, now, sold))
+    odd = [*stocked.odd, *_short(one, reply, scene)]
     one = _after_goods(one, reply, odd, now)
     served = _serve(tx, one, stocked.pooled, scene)
     save_purchase(tx, micros(now), one)
     _tell(tx, was, one, odd, now)
     _order_follows(tx, one, scene.now, served=served)
-    sold = {voucher.id for voucher in stocked.pooled} - (served.used if served else frozenset())
-    left = [voucher for voucher in stocked.pooled if voucher.id in sold]
+    used = served.used if served else frozenset()
+    left = [voucher for voucher in stocked.pooled if voucher.id not in used]
     return Aftermath(left, stocked.blocked)
 
 
@@ -108,10 +111,15 @@ def _after_goods(
     return replace(one, due_at=later, state="ACCEPTED" if later else "NEEDS_REVIEW")
 
 
-def _short(one: PurchaseRecord, reply: Bought, market: Market) -> Sequence[str]:
+def _short(one: PurchaseRecord, reply: Bought, scene: Scene) -> Sequence[str]:
     """A vendor that does not sell in parts should not have done it."""
-    vendor = market.vendors.get(one.vendor)
-    if not reply.final or one.received >= one.quantity or (vendor and vendor.traits.partial):
+    vendor = scene.market.vendors.get(one.vendor)
+    if (
+        scene.says
+        or not reply.final
+        or one.received >= one.quantity
+        or (vendor and vendor.traits.partial)
+    ):
         return ()
     return [f"{one.received} of {one.quantity} came, and no more will"]
 

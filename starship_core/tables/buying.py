@@ -95,9 +95,8 @@ purchases = Table(
     maybe_integer("closed_at"),
     integer("updated_at"),
     CheckConstraint(
-        "state IN ('PLANNED', 'SENT', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW')"
-        " OR state IN ('BOUGHT', 'REFUSED', 'NOT_BOUGHT', 'VOIDED')",
-        name="state",
+        "(closed_at IS NULL) = (state NOT IN ('BOUGHT','REFUSED','NOT_BOUGHT','VOIDED'))",
+        name="closed",
     ),
     CheckConstraint("quantity > 0 AND ceiling >= 0", name="quantity"),
     CheckConstraint("state IN ('PLANNED', 'NOT_BOUGHT', 'VOIDED') OR sent_at > 0", name="sent"),

@@ -608,12 +608,12 @@ def upgrade() -> None:
         sa.Column("closed_at", BigInt, nullable=True),
         sa.Column("updated_at", BigInt, nullable=False),
         sa.CheckConstraint(
-            "state IN ('PLANNED', 'NOT_BOUGHT', 'VOIDED') OR sent_at > 0",
-            name=op.f("ck_purchases_sent"),
+            "(closed_at IS NULL) = (state NOT IN ('BOUGHT','REFUSED','NOT_BOUGHT','VOIDED'))",
+            name=op.f("ck_purchases_closed"),
         ),
         sa.CheckConstraint(
-            "state IN ('PLANNED', 'SENT', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW') OR state IN ('BOUGHT', 'REFUSED', 'NOT_BOUGHT', 'VOIDED')",
-            name=op.f("ck_purchases_state"),
+            "state IN ('PLANNED', 'NOT_BOUGHT', 'VOIDED') OR sent_at > 0",
+            name=op.f("ck_purchases_sent"),
         ),
         sa.CheckConstraint("quantity > 0 AND ceiling >= 0", name=op.f("ck_purchases_quantity")),
         sa.ForeignKeyConstraint(
