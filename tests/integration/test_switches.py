@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -192,3 +193,12 @@ async def test_a_trial_that_was_not_sent_says_nothing(dock: Dock, clock: ManualC
     with pytest.raises(NotAsked):
         await guarded_buy(ship.vendors["north"], Counter(NotAsked()), ship)
     assert await entered(ship) == 0
+
+
+async def test_of_many_at_once_one_tries(dock: Dock, clock: ManualClock) -> None:
+    """Half open, five workers in one moment: one is let through, four wait for it."""
+    ship = with_vendors(dock.ship)
+    await failing_buys(ship)
+    clock.advance(seconds=120)
+    waits = await asyncio.gather(*(entered(ship) for _ in range(5)))
+    assert sorted(waits) == [0, *[300_000_000] * 4]
