@@ -103,15 +103,18 @@ def plugin_configuration() -> str:
     for entry in sorted(entry_points(group="starship"), key=lambda e: e.name):
         loaded = entry.load()
         for hook in (name for name in dir(loaded) if name.startswith("register_")):
-            parts += [_plugged(registration) for registration in getattr(loaded, hook)()]
+            names: dict[type[msgspec.Struct], list[str]] = {}
+            for registration in getattr(loaded, hook)():
+                names.setdefault(registration.config, []).append(registration.name)
+            parts += [_plugged(struct, uses) for struct, uses in names.items()]
     return "\n".join(parts)
 
 
-def _plugged(registration: Any) -> str:
-    struct = registration.config
+def _plugged(struct: type[msgspec.Struct], uses: Sequence[str]) -> str:
+    """A section, under every name that it is used by."""
     file = Path(inspect.getfile(struct)).relative_to(ROOT)
     (described,) = [c for c in module(str(file))[0] if c.name == struct.__name__]
-    title = f'### `use = "{registration.name}"`\n\n{described.about}\n'
+    title = "### " + ", ".join(f'`use = "{name}"`' for name in uses) + f"\n\n{described.about}\n"
     return f"{title}\n{config_table(described, struct)}" if described.fields else title
 
 

@@ -142,7 +142,9 @@ class RetrySection(Section, frozen=True):
     """`[retry]`"""
 
     auto: bool = False
-    """DISABLE_AUTO_ORDER_RETRY=true is the default; the environment variable of that name wins."""
+    """Waiting orders look in the pool again by themselves, never at a vendor. The default is
+    DISABLE_AUTO_ORDER_RETRY=true; the environment variable of that name wins.
+    """
 
 
 class BuyingSection(Section, frozen=True):
@@ -158,9 +160,10 @@ class BuyingSection(Section, frozen=True):
     """The same for single products, by their code."""
     breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
     """So many calls of one vendor and operation that fail (no answer, or an unclear one; a refusal
-    is none) within the next setting open its breaker: no further call is made.
+    is none) within `breaker_window_seconds` open its breaker: no further call is made.
     """
     breaker_window_seconds: Count = 60
+    """In which those failures are counted."""
     breaker_rest_seconds: Count = 120
     """So long after it opened, one call at a time is let through; one that succeeds closes it."""
     limit_patience_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0

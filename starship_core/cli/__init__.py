@@ -53,8 +53,9 @@ class Entry(NamedTuple):
 
 COMMANDS: Final[Mapping[str, Entry]] = {
     "init": Entry("init:init", "Write a new deployment: configuration, keys, database."),
-    "up": Entry("serve:up", "Run everything in one command: database, Redis, server, pump."),
+    "up": Entry("serve:up", "Run everything in one command: database, Redis, server, worker."),
     "serve": Entry("serve:serve", "Run one production server process."),
+    "worker": Entry("worker:worker", "Run what is due: the pump, expiry, rates and other sweeps."),
     "check": Entry("check:check", "Refuse what is wrong with the configuration and the plugins."),
     "plugins": Entry("plugins:plugins", "List installed plugins, their configuration and facts."),
     "db": Entry("db:db", "Look at the database's schema and bring it up to date."),

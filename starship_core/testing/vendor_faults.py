@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ class FaultChecks(Conformance):
             return
         tape = stage.tape
         purchase = tape.purchase()
-        async with playing(tape.file, fault, carries=purchase.reference) as player:
+        async with _meeting(tape, fault) as player:
             impatient = {stage.case.timeout: 0.3}
             async with tape.against(player, **impatient) as vendor:
                 with pytest.raises(StarshipError):
@@ -178,7 +179,7 @@ class FaultChecks(Conformance):
         tape = stage.tape
         purchase = tape.purchase()
         async with (
-            playing(tape.file, SILENCE, carries=purchase.reference) as player,
+            _meeting(tape, SILENCE) as player,
             tape.against(player) as vendor,
         ):
             buying = asyncio.create_task(vendor.buy(purchase))
@@ -217,10 +218,15 @@ def _hidden(stage: Stage) -> list[str]:
     return [PLANTED, *stage.case.secrets().values()]
 
 
+def _meeting(tape: Stage, fault: Fault) -> AbstractAsyncContextManager[Player]:
+    """A player that goes wrong when the good purchase's reference comes, sealed or not."""
+    reference, envelopes = tape.purchase().reference, tape.case.envelopes
+    return playing(tape.file, fault, carries=reference, envelopes=envelopes)
+
+
 async def _buying(tape: Stage, fault: Fault) -> tuple[Player, BaseException | None]:
     """One `buy` that meets a fault: whom it met, and what it raised."""
-    purchase = tape.purchase()
-    async with playing(tape.file, fault, carries=purchase.reference) as player:
+    async with _meeting(tape, fault) as player:
         return player, await _bought(tape, player)
 
 

@@ -540,7 +540,9 @@ async def test_a_caller_who_hangs_up_leaves_no_fault(acme: Any) -> None:
 
 
 async def test_status_and_readiness(acme: Any) -> None:
-    """Liveness tells version and environment; readiness stays 200 without Redis."""
+    """Liveness tells version and environment; readiness stays 200 without Redis, and without a
+    worker, whose work is due.
+    """
     status = await acme.http.get("/status")
     assert status.json()["status"] == "ok"
     assert status.json()["environment"] == "test"
@@ -551,7 +553,9 @@ async def test_status_and_readiness(acme: Any) -> None:
         "database": "ok",
         "database_schema": "current",
         "redis": "degraded",
-        "oldest_due_seconds": None,
+        "oldest_due_seconds": 0.0,
+        "workers": 0,
+        "clock_skew_seconds": None,
     }
 
 

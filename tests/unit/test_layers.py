@@ -27,6 +27,7 @@ PLANTS = {
     "Litestar stays": ("pool.py", "litestar"),
     "SQLAlchemy stays": ("fx.py", "sqlalchemy"),
     "Redis is a hint": ("access.py", "redis"),
+    "arq is an alarm clock": ("limits.py", "arq"),
 }
 """One import a contract, which breaks that one and no other."""
 
