@@ -12,7 +12,8 @@ from typing import Final, Literal, NamedTuple
 from msgspec.structs import replace
 
 from starship_core.breaker import Rule
-from starship_core.buying.outcomes import Aftermath, closed_unbought, to_review
+from starship_core.buying.closing import closed_unbought, to_review
+from starship_core.buying.following import Aftermath
 from starship_core.buying.planning import Market
 from starship_core.buying.proof import (
     SECOND,

@@ -12,11 +12,12 @@ from click.core import ParameterSource
 from msgspec.structs import replace as replaced
 from rich.console import RenderableType
 
+from starship_core.cli.approve import approve
 from starship_core.cli.console import Call, changing, deployed, grid, reading
 
 if TYPE_CHECKING:
     from starship_core.flows.explain_order import Advice, Explained, Stock
-    from starship_core.model import Money, Order
+    from starship_core.model import Order
 
 _STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED")
 
@@ -30,6 +31,9 @@ def order() -> None:
       starship order list --status PENDING --older-than 24
       starship order explain 4411
     """
+
+
+order.add_command(approve)
 
 
 @order.command("list")
@@ -73,7 +77,7 @@ async def list_(  # noqa: PLR0913, PLR0917  # an option each; click passes by ke
         )
     rows = [_row(each) for each in found]
     columns = ("id", "client", "ref", "sku", "qty", "status", "delivered", "pending", "charged")
-    call.answer([_document(each) for each in found], grid(*columns, rows=rows))
+    call.answer([document_of(each) for each in found], grid(*columns, rows=rows))
 
 
 @order.command()
@@ -192,63 +196,6 @@ async def retry(call: Call, order_id: int) -> None:
 
 @order.command()
 @click.argument("order_id", type=int)
-@click.option("--vendor", "vendors", multiple=True, required=True, metavar="NAME",
-              help="Buy here; repeated: the next one is asked after a refusal.")  # fmt: skip
-@click.option("--ceiling", required=True, metavar="AMOUNT", help="At most this for all of it.")
-@click.option("--currency", metavar="CODE", help="Of the ceiling; left out: the order's product's.")
-@click.option("--expires", metavar="HOURS", type=click.FloatRange(0.01, 744), default=24,
-              show_default=True, help="Nothing is sent after that.")  # fmt: skip
-@changing
-async def approve(  # noqa: PLR0913, PLR0917  # an option each; click passes by keyword
-    call: Call,
-    order_id: int,
-    vendors: tuple[str, ...],
-    ceiling: str,
-    currency: str | None,
-    expires: float,
-) -> None:
-    """Let what an order waits for be bought from a vendor. Needs a --reason.
-
-    What the pool has by now is delivered first, and only the rest is planned; a worker sends it.
-
-    \b
-    Examples:
-      starship order approve 4411 --vendor bamboo-eu --ceiling 120.00 --reason "VIP" --as ana
-    """
-    from datetime import timedelta
-
-    from starship_core.errors import NotFound
-    from starship_core.flows.approve_fallback import approve_fallback
-    from starship_core.store.orders import find_order
-
-    async with deployed(call) as ship:
-        found = await ship.database.read(find_order, order_id)
-        if found is None:
-            raise NotFound("order", order_id)
-        approved = await approve_fallback(
-            order_id, call.by, ship, vendors=vendors,
-            ceiling=_amount(ceiling, currency or found.sku.currency),
-            expires_at=ship.now() + timedelta(hours=expires),
-        )  # fmt: skip
-    document = _document(approved.order) | {
-        "approval_id": approved.approval_id,
-        "purchases": list(approved.purchases),
-    }
-    call.answer(document, grid("field", "value", rows=document.items()))
-
-
-def _amount(text: str, currency: str) -> Money:
-    from starship_core.errors import InvalidInput
-    from starship_core.model import Money
-
-    try:
-        return Money.of(text, currency)
-    except ValueError as error:
-        raise InvalidInput(f"--ceiling: {error}", field="ceiling") from None
-
-
-@order.command()
-@click.argument("order_id", type=int)
 @changing
 async def cancel(call: Call, order_id: int) -> None:
     """Cancel what is not delivered, and refund it.
@@ -298,11 +245,11 @@ async def replace(call: Call, order_id: int, item: int) -> None:
 
 
 def _answer(call: Call, found: Order) -> None:
-    document = _document(found)
+    document = document_of(found)
     call.answer(document, grid("field", "value", rows=document.items()))
 
 
-def _document(found: Order) -> dict[str, Any]:
+def document_of(found: Order) -> dict[str, Any]:
     """What operators see: no code is among it."""
     from starship_core.clock import rfc3339
     from starship_core.store.events import event_data

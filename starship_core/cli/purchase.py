@@ -62,40 +62,32 @@ async def list_(
 
 @purchase.command()
 @click.argument("purchase_id", type=int)
+@click.option("--raw", is_flag=True, help="Reveal the vendor's raw reply; needs --as, and audited.")
+@click.option("--as", "operator", metavar="NAME", envvar="STARSHIP_OPERATOR", help="Who looks.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; goes into the audit.")
 @reading
-async def show(call: Call, purchase_id: int) -> None:
-    """Show a purchase, who allowed it, and what is known of it; no code is in it.
+async def show(call: Call, purchase_id: int, *, raw: bool) -> None:
+    """Show a purchase, who allowed it, and what is known of it.
+
+    No code is in it, but in what `--raw` reveals: what the vendor answered when nobody could tell
+    what it meant. That it was shown, and to whom, goes into the audit.
 
     \b
     Examples:
       starship purchase show 12
+      starship purchase show 12 --raw --as ana --reason "ticket 771"
     """
-    from starship_core.flows.read_purchases import read_purchase
+    from starship_core.flows.read_purchases import read_purchase, reveal_reply
 
+    if raw and not call.operator:
+        raise click.UsageError("--raw is audited: add --as NAME, or set STARSHIP_OPERATOR.")
     async with deployed(call) as ship:
         document = (await read_purchase(purchase_id, ship)).document
+        if raw:
+            document["raw"] = (await reveal_reply(purchase_id, call.by, ship)).reveal()
     lines = document.pop("evidence")
     rows = [*document.items(), *(("evidence", line) for line in lines)]
     call.answer(document | {"evidence": lines}, grid("field", "value", rows=rows))
-
-
-@purchase.command()
-@click.argument("purchase_id", type=int)
-@changing
-async def raw(call: Call, purchase_id: int) -> None:
-    """Reveal what the vendor answered when nobody could tell what it meant.
-
-    It may hold voucher codes: that it was shown, and to whom, goes into the audit.
-
-    \b
-    Examples:
-      starship purchase raw 12 --as ana --reason "vendor asks for it"
-    """
-    from starship_core.flows.read_purchases import reveal_reply
-
-    async with deployed(call) as ship:
-        text = (await reveal_reply(purchase_id, call.by, ship)).reveal()
-    call.answer({"id": purchase_id, "raw": text}, text)
 
 
 @purchase.command()

@@ -15,8 +15,9 @@ import structlog
 
 from starship_core.breaker import Rule
 from starship_core.buying import outcomes
+from starship_core.buying.delivering import bought
+from starship_core.buying.following import Aftermath, Scene
 from starship_core.buying.goods import judged
-from starship_core.buying.outcomes import Aftermath, Scene
 from starship_core.buying.planning import Market
 from starship_core.buying.proof import may_send
 from starship_core.buying.sending import Hand, Step, take_in_hand
@@ -122,7 +123,7 @@ async def _replied(one: PurchaseRecord, reply: VendorReply, token: str, ship: Sh
         match reply:
             case Bought():
                 goods = await judged(one, reply.vouchers, ship)
-                return await run(outcomes.bought, one.id, reply, goods, scene)
+                return await run(bought, one.id, reply, goods, scene)
             case Accepted():
                 return await run(outcomes.accepted, one.id, reply, scene)
             case Refused():

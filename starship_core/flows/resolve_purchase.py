@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from starship_core.audit import By, record
+from starship_core.buying.closing import closed_unbought
+from starship_core.buying.delivering import bought
+from starship_core.buying.following import Aftermath, Scene
 from starship_core.buying.goods import Goods, judged
-from starship_core.buying.outcomes import Aftermath, Scene, bought, closed_unbought
 from starship_core.buying.planning import Market
 from starship_core.database import Tx
 from starship_core.errors import InvalidInput, WrongState
