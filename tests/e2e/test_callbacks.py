@@ -30,8 +30,10 @@ VALUES (1, 1, 5000, 'EUR', 'operator:ana', 'a test', '[]', 5000, 'EUR', 'USED', 
 """
 _PURCHASE = """
 INSERT INTO purchases (approval_id, vendor, vendor_product, product_id, denomination, currency,
-    quantity, reference, state, ceiling, ceiling_currency, due_at, planned_at, sent_at, updated_at)
-VALUES (1, $1, '7', 1, 5000, 'EUR', 1, $2, $3, 5000, 'EUR', $4, $5, $5, $5)
+    quantity, reference, state, ceiling, ceiling_currency, due_at, planned_at, sent_at, updated_at,
+    closed_at)
+VALUES (1, $1, '7', 1, 5000, 'EUR', 1, $2, $3, 5000, 'EUR', $4, $5, $5, $5,
+    CASE WHEN $3 IN ('BOUGHT', 'NOT_BOUGHT') THEN 1 END)
 """
 ENABLED = ["wallet-ledger", "fx-fixed", "bamboo", "pinelabs"]
 BAMBOO = {
