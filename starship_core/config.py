@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field, structs
 
@@ -18,6 +18,7 @@ from starship_core.model import Environment
 
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Preference = Literal["priority", "cheapest", "health"]
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
@@ -135,6 +136,8 @@ class LimitsSection(Section, frozen=True):
     """Per address and key; of operators' tokens, per address."""
     operators: Count = 600
     """Calls of the operators' API, per token."""
+    callbacks: Count = 600
+    """POST /vendors/NAME/callback, per address."""
 
 
 class RetrySection(Section, frozen=True):
@@ -144,6 +147,29 @@ class RetrySection(Section, frozen=True):
     """Waiting orders look in the pool again by themselves, never at a vendor. The default is
     DISABLE_AUTO_ORDER_RETRY=true; the environment variable of that name wins.
     """
+
+
+class BuyingSection(Section, frozen=True):
+    """`[buying]`: from vendors, once that was approved."""
+
+    prefer: Preference = "priority"
+    """Which vendor of a product comes first: `priority` (the lowest number of `starship vendor
+    map`), `cheapest` (by the cost last seen), `health` (the fewest failures of late). What is equal
+    by it is ordered by the others. Whoever is switched off is left out; whose breaker is open comes
+    last.
+    """
+    prefer_by_product: dict[str, Preference] = field(default_factory=dict)
+    """The same for single products, by their code."""
+    breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """So many calls of one vendor and operation that fail (no answer, or an unclear one; a refusal
+    is none) within `breaker_window_seconds` open its breaker: no further call is made.
+    """
+    breaker_window_seconds: Count = 60
+    """In which those failures are counted."""
+    breaker_rest_seconds: Count = 120
+    """So long after it opened, one call at a time is let through; one that succeeds closes it."""
+    limit_patience_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """A call over the vendor's rate limit waits so long for its turn, else it is tried later."""
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -160,6 +186,7 @@ class Config(Struct, frozen=True, kw_only=True):
     pricing: PricingSection = PricingSection()
     limits: LimitsSection = LimitsSection()
     retry: RetrySection = RetrySection()
+    buying: BuyingSection = BuyingSection()
     wallet: dict[str, Any] = field(default_factory=dict)
     """`[wallet] use = "wallet-ledger"`"""
     fx: dict[str, Any] = field(default_factory=dict)

@@ -62,6 +62,14 @@ class Secret:
         raise TypeError(msg)
 
 
+class Token(Struct, frozen=True, kw_only=True):
+    """What a vendor lets us in with for a while."""
+
+    value: Secret
+    expires_at: datetime | None = None
+    """None: it holds until the vendor refuses it."""
+
+
 class Money(Struct, frozen=True, order=True):
     """An exact amount: integer minor units (pence, yen, fils) of one ISO 4217 currency."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,7 +14,9 @@ from starship_core.model import (
     Money,
     OrderEvent,
     Purchase,
+    Secret,
     Target,
+    Token,
     VendorProduct,
     VendorReply,
     Verdict,
@@ -44,6 +46,21 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one read snapshot."""
+        ...
+
+
+class Tokens(Protocol):
+    """What a vendor lets us in with for a while: one for all processes, fetched by one of them."""
+
+    async def get(
+        self, name: str, fetch: Callable[[], Awaitable[Token]], *, stale: Secret | None = None
+    ) -> Secret:
+        """The token of that name; `fetch` gets a new one when there is none that still holds.
+
+        `stale`: the vendor has just refused this one; whoever comes after the renewal is given
+        the new one and fetches nothing. What `fetch` raises passes; Unavailable when another
+        process keeps fetching.
+        """
         ...
 
 

@@ -4,20 +4,22 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from starship_core.model import Environment
+from starship_core.model import Environment, Secret, Token
 from starship_core.ports import (
     Database,
     FulfilPolicy,
     FxProvider,
     InventorySource,
     Notifier,
+    Tokens,
     VendorFulfiller,
     WalletBackend,
 )
@@ -30,6 +32,23 @@ A registration names it as a literal, so that it cannot agree by accident.
 
 ConfigT = TypeVar("ConfigT")
 PortT = TypeVar("PortT")
+
+
+class OwnTokens:
+    """`Tokens` of one process alone, forgotten with it: where no deployment shares them."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Secret] = {}
+        self._fetching = asyncio.Lock()
+
+    async def get(
+        self, name: str, fetch: Callable[[], Awaitable[Token]], *, stale: Secret | None = None
+    ) -> Secret:
+        async with self._fetching:
+            if name not in self._held or self._held[name] == stale:
+                self._held.pop(name, None)
+                self._held[name] = (await fetch()).value
+            return self._held[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +67,8 @@ class Toolbox:
     """A folder of the deployment's own for files a plugin must keep."""
     folder: Path = Path()
     """The configuration's: what relative paths in a section are relative to."""
+    tokens: Tokens = field(default_factory=OwnTokens)
+    """A vendor's tokens, one for all processes of the deployment, encrypted at rest."""
 
 
 @dataclass(frozen=True, kw_only=True)

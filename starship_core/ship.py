@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,11 +22,24 @@ from starship_core.limits import Limits
 from starship_core.operators import Operators
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, WalletBackend
-from starship_core.registration import Toolbox
+from starship_core.ports import InventorySource, VendorFulfiller, WalletBackend
+from starship_core.registration import Toolbox, VendorRegistration, VendorTraits
 from starship_core.store.slots import database_time as database_clock
+from starship_core.throttle import Throttle
 from starship_core.till import Till
+from starship_core.tokens import SharedTokens
 from starship_core.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """A vendor instance: how it is called, and what its plugin says of it."""
+
+    name: str
+    """The instance's, ours: `bamboo-eu`."""
+    plugin: str
+    port: VendorFulfiller
+    traits: VendorTraits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +54,14 @@ class Ship:
     vault: Vault
     pool: Pool
     limits: Limits
+    throttle: Throttle
     catalogue: Catalogue
     access: Access
     operators: Operators
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
+    vendors: Mapping[str, Vendor]
     plugins: Plugins
     till: Till[Any, Any]
     short: set[str] = field(default_factory=set)
@@ -61,8 +77,7 @@ class Ship:
         redis_url: str | None = None,
         database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
-        """Assemble what the configuration names; everything is closed at the end, last opened
-        first.
+        """Assemble what the configuration names; at the end all is closed, last opened first.
 
         `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
         unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
@@ -74,9 +89,8 @@ class Ship:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(pool.close)
             database = await stack.enter_async_context(_database(config))
-            ports = await _opened(
-                plugins.instances, stack, lambda name: toolbox_for(name, config, database, now)
-            )
+            toolbox = partial(toolbox_for, config=config, database=database, now=now, vault=vault)
+            ports = await _opened(plugins.instances, stack, toolbox)
             yield cls(
                 config=config,
                 now=now,
@@ -85,15 +99,30 @@ class Ship:
                 vault=vault,
                 pool=pool,
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
+                throttle=Throttle(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
                 access=Access(database, vault, now, environment=config.deployment.environment),
                 operators=Operators(database, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                vendors=_vendors(plugins, ports),
                 plugins=plugins,
                 till=Till(),
             )
+
+
+def _vendors(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str, Vendor]:
+    return {
+        one.instance_name: Vendor(
+            name=one.instance_name,
+            plugin=one.plugin,
+            port=ports["vendor", one.instance_name],
+            traits=one.registration.traits,
+        )
+        for one in plugins.instances
+        if isinstance(one.registration, VendorRegistration)
+    }
 
 
 def _database(config: Config) -> AbstractAsyncContextManager[Database]:
@@ -121,7 +150,9 @@ async def _opened(
     }
 
 
-def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -> Toolbox:
+def toolbox_for(
+    instance: str, config: Config, *, database: Database, now: Clock, vault: Vault
+) -> Toolbox:
     """What a plugin is opened with as this instance."""
     log = structlog.get_logger("starship.plugin").bind(instance=instance)
     return Toolbox(
@@ -132,4 +163,5 @@ def toolbox_for(instance: str, config: Config, database: Database, now: Clock) -
         database=database,
         data_dir=config.folder / "data" / instance,
         folder=config.folder,
+        tokens=SharedTokens(instance, database=database, vault=vault, now=now),
     )

@@ -157,6 +157,12 @@ class Vault:
         ]
         return _text(hmac.digest(self._index, msgspec.json.encode(parts), "sha256"))
 
+    def derive(self, name: str) -> bytes:
+        """32 bytes of this deployment's own for a name; the same for ever, as this key never
+        rotates.
+        """
+        return hmac.digest(self._index, b"derived:" + name.encode(), "sha256")
+
     def seal_secret(self, purpose: str, value: str) -> str:
         """Encrypt a secret of ours for one purpose (`signing:12`); the text carries its key id."""
         key_id = self.current_key

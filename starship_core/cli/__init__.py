@@ -69,7 +69,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "fx": Entry("fx:fx", "Show the exchange rates that orders are priced with."),
     "stock": Entry("stock:stock", "Import vouchers, list them and take them out of sale."),
     "pump": Entry("pump:pump", "Fetch vouchers from the sources and load the pool."),
-    "order": Entry("order:order", "List, explain, retry, cancel, refund and replace orders."),
+    "order": Entry("order:order", "List, explain, approve, retry, cancel, refund and replace."),
+    "vendor": Entry("vendor:vendor", "Check vendors, read their catalogues, map their products."),
+    "switch": Entry("switch:switch", "Stop buying from vendors, and let it go on again."),
+    "purchase": Entry("purchase:purchase", "List purchases, show them, and settle those in doubt."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
 }

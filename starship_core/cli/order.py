@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from msgspec.structs import replace as replaced
 from rich.console import RenderableType
 
+from starship_core.cli.approve import approve
 from starship_core.cli.console import Call, changing, deployed, grid, reading
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ _STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED
 
 @click.group()
 def order() -> None:
-    """List, explain, retry, cancel, refund and replace orders.
+    """List, explain, approve, retry, cancel, refund and replace.
 
     \b
     Examples:
       starship order list --status PENDING --older-than 24
       starship order explain 4411
     """
+
+
+order.add_command(approve)
 
 
 @order.command("list")
@@ -73,7 +77,7 @@ async def list_(  # noqa: PLR0913, PLR0917  # an option each; click passes by ke
         )
     rows = [_row(each) for each in found]
     columns = ("id", "client", "ref", "sku", "qty", "status", "delivered", "pending", "charged")
-    call.answer([_document(each) for each in found], grid(*columns, rows=rows))
+    call.answer([document_of(each) for each in found], grid(*columns, rows=rows))
 
 
 @order.command()
@@ -241,11 +245,11 @@ async def replace(call: Call, order_id: int, item: int) -> None:
 
 
 def _answer(call: Call, found: Order) -> None:
-    document = _document(found)
+    document = document_of(found)
     call.answer(document, grid("field", "value", rows=document.items()))
 
 
-def _document(found: Order) -> dict[str, Any]:
+def document_of(found: Order) -> dict[str, Any]:
     """What operators see: no code is among it."""
     from starship_core.clock import rfc3339
     from starship_core.store.events import event_data

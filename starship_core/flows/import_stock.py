@@ -44,7 +44,9 @@ async def by_hand(ship: Ship, path: Path) -> AsyncIterator[Mapping[str, Inventor
         registration=registration,
         config_object=msgspec.convert({"folder": str(place)}, registration.config),
     )
-    toolbox = toolbox_for(INSTANCE, ship.config, ship.database, ship.now)
+    toolbox = toolbox_for(
+        INSTANCE, ship.config, database=ship.database, now=ship.now, vault=ship.vault
+    )
     async with open_instance(instance, toolbox) as source:
         yield {INSTANCE: source}
 

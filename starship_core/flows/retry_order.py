@@ -17,23 +17,15 @@ from starship_core.audit import By, record
 from starship_core.clock import micros
 from starship_core.database import Tx
 from starship_core.errors import Unavailable, WrongState
-from starship_core.model import Order, Sku
+from starship_core.model import Order, Sku, SubStatus
 from starship_core.ports import Transaction
 from starship_core.ship import Ship
-from starship_core.store.change import (
-    WAITING,
-    create_items,
-    facts_of,
-    floor_now,
-    ordinals,
-    save,
-    settle_items,
-    take,
-)
-from starship_core.store.claim import Lot, OpenCode, claim
+from starship_core.store.allocate import allocate
+from starship_core.store.change import WAITING, create_items, facts_of, save, take
+from starship_core.store.claim import OpenCode
 from starship_core.store.events import announce
 from starship_core.store.orders import find_order
-from starship_core.store.write import assign
+from starship_core.store.purchases import free_items, has_open
 from starship_core.suggestions import suggestions
 
 CHUNK: Final = 500
@@ -44,9 +36,6 @@ AUTO_BATCH: Final = 200
 LEFT_AFTER: Final = timedelta(seconds=30)
 """A bulk order that stands between two chunks this long was left there."""
 
-_PENDING: Final = """
-SELECT ordinal FROM items WHERE order_id = $1 AND status = 'PENDING' ORDER BY ordinal LIMIT $2
-"""
 # after $1, so that one that cannot be served now keeps nobody waiting behind it
 _NEXT_WAITING: Final = """
 SELECT id FROM orders
@@ -194,19 +183,18 @@ def _allocate(
     taken = order = take(tx, order_id, WAITING, "retried")
     if order.bulk and order.sub_status == "INITIAL":
         order = create_items(tx, order)
-    waiting = ordinals(tx.execute(_PENDING, order_id, CHUNK))
-    lot = Lot(order.sku, micros(floor_now(order, now)))
-    claimed = claim(tx, {lot: len(waiting)}, hints, now=micros(now), open_code=reveal)
-    units = claimed.units.get(order.sku, [])[: len(waiting)]
-    served = waiting[: len(units)]
-    if units:
-        pairs = zip(units, served, strict=True)
-        assign(tx, [(unit.id, order_id, ordinal, micros(now)) for unit, ordinal in pairs])
-        settle_items(tx, order_id, served, now)
-    contended = len(units) < len(waiting) and lot in claimed.timed_out
-    order, ended = _next(order, len(units), short=len(units) < len(waiting), now=now)
+    waiting = free_items(tx, order_id, CHUNK)  # those under an open purchase are not ours to give
+    before = order.delivered_quantity
+    given = allocate(tx, order, waiting, hints, (reveal, now))
+    served = given.order.delivered_quantity - before
+    short = served < len(waiting) or not waiting
+    order, ended = given.order, short or given.order.pending_items == 0
+    contended = given.contended
     ended = ended and not contended
-    if ended:
+    bought_for = has_open(tx, order_id)
+    if bought_for and order.status in WAITING:
+        order = _beside_purchases(tx, taken, order, now)
+    elif ended:
         order = _announce_end(tx, order, now)
     save(tx, order, now)
     if by is not None:
@@ -214,22 +202,21 @@ def _allocate(
             tx, by, "order.retry", f"order:{order_id}", at=now, before=facts_of(taken),
             after=facts_of(order),
         )  # fmt: skip
-    return _Chunk(order, frozenset(unit.id for unit in units), claimed.stale, ended, contended)
+    return _Chunk(order, given.used, given.stale, ended, contended)
 
 
-def _next(order: Order, served: int, *, short: bool, now: datetime) -> tuple[Order, bool]:
-    """The order after `served` more items, and whether nothing is left to do for now."""
-    delivered = order.delivered_quantity + served
-    pending = order.pending_items - served
-    order = replace(
-        order, delivered_quantity=delivered, pending_items=pending,
-        from_cache=order.from_cache + served,
-    )  # fmt: skip
-    if pending == 0:
-        return replace(order, status="DELIVERED", sub_status="COMPLETED", delivered_at=now), True
-    if delivered and served:
-        order = replace(order, status="PARTIALLY_DELIVERED", sub_status="VENDOR_ORDER_PENDING")
-    return order, short
+def _beside_purchases(tx: Tx, taken: Order, order: Order, now: datetime) -> Order:
+    """While others of its items are bought, the sub-status is the purchases', and each chunk tells
+    what it delivered.
+    """
+    if order.delivered_quantity > taken.delivered_quantity:
+        order = replace(order, sub_status=_kept(taken))
+        announce(tx, [("order.partially_delivered", order, micros(now))])
+    return order
+
+
+def _kept(taken: Order) -> SubStatus:
+    return "NEEDS_REVIEW" if taken.sub_status == "NEEDS_REVIEW" else "VENDOR_ORDER_PENDING"
 
 
 def _announce_end(tx: Tx, order: Order, now: datetime) -> Order:

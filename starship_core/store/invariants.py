@@ -6,15 +6,12 @@ A test plants a violation of each; a check that is added here without one fails 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from starship_core.store.buying_invariants import BUYING
+from starship_core.store.check import Check
 
-class Check(NamedTuple):
-    """`query` returns the names of the rows of which `problem` is true; none when all is well."""
-
-    invariant: str
-    problem: str
-    query: str
+__all__ = ["CHECKS", "Check"]
 
 
 GOODS: Final = (
@@ -280,4 +277,4 @@ EVENTS: Final = (
            ) AS told GROUP BY order_id, event_type HAVING sum(n) <> 0""",
     ),
 )
-CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS
+CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + BUYING

@@ -3,7 +3,17 @@
 Times are microseconds since 1970 UTC, money is minor units, both bigint.
 """
 
-from starship_core.tables import catalogue, orders, people, stock, telling, work
+from starship_core.tables import buying, catalogue, orders, people, stock, telling, vendors, work
 from starship_core.tables.columns import metadata
 
-__all__ = ["catalogue", "metadata", "orders", "people", "stock", "telling", "work"]
+__all__ = [
+    "buying",
+    "catalogue",
+    "metadata",
+    "orders",
+    "people",
+    "stock",
+    "telling",
+    "vendors",
+    "work",
+]

@@ -17,13 +17,11 @@ from starship_core.http.routing import operations, with_options
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
-from starship_core.web import catalogue, docs, explain, orders, status, wallets
+from starship_core.web import callbacks, catalogue, docs, explain, orders, status, wallets
 from starship_core.web.description import API
 from starship_core.web.gate import Gate
 
 ROOT: Final = "/api/v1"
-
-
 OPERATORS: Final = "/admin/"
 
 
@@ -49,7 +47,7 @@ def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
     app = Litestar(
         [
             Router(ROOT, route_handlers=with_options(resources)),
-            *with_options([*status.ROUTES, *docs.ROUTES]),
+            *with_options([*status.ROUTES, *docs.ROUTES, *callbacks.ROUTES]),
         ],
         exception_handlers={Exception: answer},
         openapi_config=None,

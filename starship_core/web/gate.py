@@ -30,6 +30,8 @@ from starship_core.signature import Request, parse, verify
 
 PUBLIC: Final = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})
 """All that answers without a credential: these paths exactly."""
+CALLBACK: Final = "/vendors/{instance}/callback"
+"""Where a vendor that is configured, and whose plugin reads callbacks, may POST without one."""
 EXPLAIN: Final = "/api/v1/signature/explain"
 """In a test deployment a wrong signature is explained here instead of refused."""
 _PRIVATE: Final = (NO_STORE,)
@@ -45,6 +47,11 @@ class Gate:
         self._metrics = metrics
         self._peers = Peers(ship.config.server.trusted_proxies)
         self._limits = ship.config.limits
+        self._callbacks = frozenset(
+            CALLBACK.format(instance=vendor.name)
+            for vendor in ship.vendors.values()
+            if hasattr(vendor.port, "reference")
+        )
         self._explains = ship.config.deployment.environment == "test"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +61,8 @@ class Gate:
         """All checks in their order; what the application then receives. Raises `Problem`."""
         if scope["path"] in PUBLIC:
             return receive
+        if scope["method"] == "POST" and scope["path"] in self._callbacks:
+            return await self._hear(scope, found, receive)
         state: Scope = scope["state"]
         credential = await self._credential(scope, found)
         body = await read_body(found, receive)
@@ -64,6 +73,16 @@ class Gate:
         state["starship_client"] = credential.client
         state["starship_body"] = body
         state["starship_signature_fault"] = fault
+        return replaying(body, receive)
+
+    async def _hear(self, scope: Scope, found: Found, receive: Receive) -> Receive:
+        """A vendor's callback is anybody's word: so many an address, and of so many bytes."""
+        where = self._peers.address(scope.get("client"), found.get(b"x-forwarded-for", b""))
+        key = f"callback:{neighbourhood(where)}"
+        wait = await self._ship.limits.allow(key, self._limits.callbacks)
+        if wait is not None:
+            raise too_many(wait)
+        scope["state"]["starship_body"] = body = await read_body(found, receive)
         return replaying(body, receive)
 
     async def _credential(self, scope: Scope, found: Found) -> Credential:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from starship_core.access import Client
 from starship_core.errors import InsufficientFunds, WrongState
+from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.block_stock import block_stock
+from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
 from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.place_order import Replayed
@@ -23,6 +25,7 @@ from starship_core.flows.retry_order import retry_order
 from starship_core.model import Money, Sku
 from starship_core.store.orders import find_by_key
 from starship_core.testing.clock import START
+from tests.crash.shop import NAME, with_shop
 from tests.integration.ships import ANA, CARD, DINAR, SMALL, YEN, Dock, add_products
 
 NOW: Final = START + timedelta(days=2)
@@ -172,6 +175,35 @@ async def block(scene: Scene) -> None:
         await block_stock(scene.dock.ship, [first], by=ANA)
 
 
+async def purchase(scene: Scene) -> None:
+    """Approved and bought; after a kill, whoever comes next looks until it is known."""
+    await scene.dock.ask(scene.acme, "bought-1", YEN, 2)
+    order_id = await scene.order_of("bought-1")
+    ship, shop, clock = await with_shop(scene.dock.ship)
+    with suppress(WrongState):
+        await approve_fallback(order_id, ANA, ship, vendors=[NAME], ceiling=Money(3000, "JPY"))
+    for _ in range(40):
+        await sweep_purchases(ship)
+        if (await scene.dock.order(order_id)).status == "DELIVERED":
+            break
+        clock.advance(seconds=61)
+    assert (await scene.dock.order(order_id)).status == "DELIVERED"
+    assert shop.sold == 1
+
+
+async def settled(scene: Scene) -> None:
+    """A purchase that was never sent is voided by a cancel; nothing was bought."""
+    await scene.dock.ask(scene.acme, "void-1", YEN, 2)
+    order_id = await scene.order_of("void-1")
+    ship, shop, _clock = await with_shop(scene.dock.ship)
+    with suppress(WrongState):
+        await approve_fallback(order_id, ANA, ship, vendors=[NAME], ceiling=Money(3000, "JPY"))
+    with suppress(WrongState):
+        await cancel_order(order_id, ANA, ship)
+    assert (await scene.dock.order(order_id)).status == "CANCELLED"
+    assert shop.sold == 0
+
+
 SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "place, a hit": hit,
     "place, a miss in yen": miss,
@@ -181,12 +213,15 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "cancel": cancel,
     "refund": refund,
     "replace": replace,
+    "approve and buy": purchase,
+    "approve and cancel": settled,
     "pump": pumping,
     "wallet credit and reversal": money,
     "block": block,
 }
 ATOMIC: Final = frozenset(SCENES) - {
-    "place and retry in bulk", "pump", "wallet credit and reversal",
+    "place and retry in bulk", "pump", "wallet credit and reversal", "approve and buy",
+    "approve and cancel",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -201,6 +236,8 @@ _STATE: Final = {
     "money": "SELECT account, balance FROM ledger_accounts",
     "transactions": "SELECT wallet_id, transaction_type, amount, count(*) FROM transactions"
     " GROUP BY wallet_id, transaction_type, amount",
+    "purchases": "SELECT vendor, state, quantity, received, price_flag FROM purchases",
+    "holds": "SELECT is_open, count(*) FROM purchase_items GROUP BY is_open",
     "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
     " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",
 }

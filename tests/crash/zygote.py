@@ -28,6 +28,7 @@ import starship_core.ship
 from starship_core.access import Client
 from starship_core.config import Config, load
 from starship_core.flows.verify import verify
+from starship_core.logs import configure
 from starship_core.plugins import Plugins, find
 from starship_core.ship import Ship
 from starship_core.stock.mirror import mirror
@@ -74,6 +75,7 @@ def main() -> None:
     starship_core.catalogue.LOOK_EVERY = 3600.0  # type: ignore[misc]  # the same calls in each run
     starship_core.flows.retry_order.CHUNK = 20  # type: ignore[misc]  # bulk in three chunks
     setattr(starship_core.ship, "find", _found_once)  # noqa: B010  # the name is not its own
+    configure("error")  # to stderr: answers alone are on stdout
     for line in sys.stdin:
         asked = json.loads(line)
         _found_once(load(Path(asked["file"]), {}))

@@ -39,6 +39,7 @@ from starship_core.store.invariants import CHECKS, Check
 from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop
+from tests.integration.buying_plants import BUYING_PLANTS, SOUND
 from tests.integration.ships import ANA, DINAR, SMALL, YEN, Dock, add_products, docked
 from tests.integration.ships import written as config_of
 
@@ -272,6 +273,12 @@ def test_bare_rows_are_clean(copied: Copied) -> None:
     assert (result.exit_code, result.stdout) == (0, "Every invariant holds.\n")
     result = copied.verify("--json")
     assert (result.exit_code, msgspec.json.decode(result.stdout)) == (0, {"violations": []})
+
+
+def test_a_planned_purchase_is_clean(copied: Copied) -> None:
+    """What the plants of purchases begin with breaks nothing."""
+    copied.plant(SOUND)
+    assert copied.verify().exit_code == 0
 
 
 # --- one planted violation for each check --------------------------------------------------------
@@ -725,6 +732,9 @@ PLANTS: dict[str, list[Plant]] = {
             "order {replaced}",
         ),
     ],
+}
+PLANTS |= {
+    problem: [Plant(*planted) for planted in listed] for problem, listed in BUYING_PLANTS.items()
 }
 _EACH = [
     pytest.param(check, plant, id=f"{check.problem} {n}")

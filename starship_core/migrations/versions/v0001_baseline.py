@@ -27,6 +27,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_subject", "audit", ["subject", "id"], unique=False)
     op.create_table(
+        "breakers",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("opened_at", BigInt, nullable=True),
+        sa.Column("trial_until", BigInt, nullable=True),
+        sa.Column("cause", sa.Text(), server_default="", nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "operation", name=op.f("pk_breakers")),
+    )
+    op.create_table(
         "categories",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("parent_id", BigInt, nullable=True),
@@ -112,6 +123,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("base", "source", "as_of", name=op.f("uq_fx_tables_base_source_as_of")),
     )
     op.create_table(
+        "notices",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("status", sa.Text(), server_default="PENDING", nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("sent_to", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("sent_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_notices_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'SENT', 'FAILED')", name=op.f("ck_notices_status")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("key", name=op.f("uq_notices_key")),
+    )
+    op.create_index(
+        "ix_notices_due",
+        "notices",
+        ["due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_table(
         "operator_tokens",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -146,6 +191,41 @@ def upgrade() -> None:
         sa.Column("done", BigInt, server_default="0", nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_sweep_runs")),
+    )
+    op.create_table(
+        "switches",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("is_off", BigInt, server_default="1", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
+    )
+    op.create_table(
+        "vendor_products",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("minimum", sa.Text(), nullable=False),
+        sa.Column("maximum", sa.Text(), nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("stock", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "vendor_product", name=op.f("pk_vendor_products")),
+    )
+    op.create_table(
+        "vendor_tokens",
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("generation", BigInt, server_default="0", nullable=False),
+        sa.Column("expires_at", BigInt, nullable=True),
+        sa.Column("lease_until", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("instance", "name", name=op.f("pk_vendor_tokens")),
     )
     op.create_table(
         "workers",
@@ -312,6 +392,144 @@ def upgrade() -> None:
         sqlite_where=sa.text("status IN ('PENDING', 'PARTIALLY_DELIVERED')"),
     )
     op.create_table(
+        "product_vendors",
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("minimum", BigInt, nullable=True),
+        sa.Column("maximum", BigInt, nullable=True),
+        sa.Column("priority", BigInt, server_default="100", nullable=False),
+        sa.Column("cost", BigInt, nullable=True),
+        sa.Column("cost_currency", sa.Text(), nullable=True),
+        sa.Column("cost_face", BigInt, nullable=True),
+        sa.Column("seen_at", BigInt, nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(cost IS NULL) = (cost_currency IS NULL) AND (cost IS NULL) = (cost_face IS NULL)",
+            name=op.f("ck_product_vendors_cost"),
+        ),
+        sa.CheckConstraint(
+            "minimum > 0 AND maximum >= minimum", name=op.f("ck_product_vendors_range")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_product_vendors_product_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "product_id", "vendor", "vendor_product", name=op.f("pk_product_vendors")
+        ),
+    )
+    op.create_index(
+        "ix_product_vendors_vendor", "product_vendors", ["vendor", "vendor_product"], unique=False
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("credential_id", BigInt, nullable=True),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("is_active", BigInt, server_default="1", nullable=False),
+        sa.Column("inactive_reason", sa.Text(), nullable=True),
+        sa.Column("failures", BigInt, server_default="0", nullable=False),
+        sa.Column("failing_since", BigInt, nullable=True),
+        sa.Column("last_success_at", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.Column("deleted_at", BigInt, nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_webhooks_client_id")),
+        sa.ForeignKeyConstraint(
+            ["credential_id"], ["credentials.id"], name=op.f("fk_webhooks_credential_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_index(
+        "uq_webhooks_fingerprint",
+        "webhooks",
+        ["client_id", "fingerprint"],
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+        sqlite_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_table(
+        "approvals",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("case_seen", sa.Text(), nullable=True),
+        sa.Column("verdicts", sa.Text(), nullable=True),
+        sa.Column("items", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("vendors", sa.Text(), nullable=False),
+        sa.Column("ceiling", BigInt, nullable=False),
+        sa.Column("ceiling_currency", sa.Text(), nullable=False),
+        sa.Column("planned", BigInt, server_default="0", nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("expires_at", BigInt, nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(state = 'STANDING') <= (order_id IS NULL)", name=op.f("ck_approvals_standing")
+        ),
+        sa.CheckConstraint(
+            "state IN ('OPEN', 'USED', 'STANDING', 'ENDED')", name=op.f("ck_approvals_state")
+        ),
+        sa.CheckConstraint(
+            "planned >= 0 AND planned <= ceiling", name=op.f("ck_approvals_planned")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_approvals_order_id")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_approvals_product_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+    )
+    op.create_index("ix_approvals_order", "approvals", ["order_id"], unique=False)
+    op.create_table(
+        "deliveries",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("webhook_id", BigInt, nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("event_at", BigInt, nullable=False),
+        sa.Column("data", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("delivered_at", BigInt, nullable=True),
+        sa.CheckConstraint(
+            "(status = 'PENDING') = (due_at IS NOT NULL)", name=op.f("ck_deliveries_due")
+        ),
+        sa.CheckConstraint(
+            "status IN ('PENDING', 'DELIVERED', 'FAILED')", name=op.f("ck_deliveries_status")
+        ),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_deliveries_webhook_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint(
+            "webhook_id", "event_id", name=op.f("uq_deliveries_webhook_id_event_id")
+        ),
+    )
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["webhook_id", "due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'PENDING'"),
+        sqlite_where=sa.text("status = 'PENDING'"),
+    )
+    op.create_index("ix_deliveries_webhook", "deliveries", ["webhook_id", "id"], unique=False)
+    op.create_table(
         "items",
         sa.Column("order_id", BigInt, nullable=False),
         sa.Column("ordinal", BigInt, nullable=False),
@@ -336,6 +554,7 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("created_at", BigInt, nullable=False),
         sa.Column("position", BigInt, nullable=True),
+        sa.Column("relayed_at", BigInt, nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_outbox_order_id")),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_outbox")),
     )
@@ -347,6 +566,14 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("position IS NULL"),
         sqlite_where=sa.text("position IS NULL"),
+    )
+    op.create_index(
+        "uq_outbox_feed",
+        "outbox",
+        ["client_id", "position"],
+        unique=True,
+        postgresql_where=sa.text("position IS NOT NULL"),
+        sqlite_where=sa.text("position IS NOT NULL"),
     )
     op.create_table(
         "transactions",
@@ -376,6 +603,84 @@ def upgrade() -> None:
     )
     op.create_index("ix_transactions_order", "transactions", ["order_id"], unique=False)
     op.create_index("ix_transactions_wallet", "transactions", ["wallet_id", "id"], unique=False)
+    op.create_table(
+        "delivery_attempts",
+        sa.Column("delivery_id", BigInt, nullable=False),
+        sa.Column("number", BigInt, nullable=False),
+        sa.Column("at", BigInt, nullable=False),
+        sa.Column("milliseconds", BigInt, nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["deliveries.id"], name=op.f("fk_delivery_attempts_delivery_id")
+        ),
+        sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_delivery_attempts")),
+    )
+    op.create_table(
+        "purchases",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("approval_id", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=True),
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("vendor_product", sa.Text(), nullable=False),
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("quantity", BigInt, nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("vendor_reference", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("ceiling", BigInt, nullable=False),
+        sa.Column("ceiling_currency", sa.Text(), nullable=False),
+        sa.Column("charged", BigInt, nullable=True),
+        sa.Column("charged_currency", sa.Text(), nullable=True),
+        sa.Column("price_flag", BigInt, server_default="0", nullable=False),
+        sa.Column("received", BigInt, server_default="0", nullable=False),
+        sa.Column("due_at", BigInt, nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("lease_until", BigInt, server_default="0", nullable=False),
+        sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("sender_until", BigInt, server_default="0", nullable=False),
+        sa.Column("attempts", BigInt, server_default="0", nullable=False),
+        sa.Column("looks", BigInt, server_default="0", nullable=False),
+        sa.Column("waiting_since", BigInt, nullable=True),
+        sa.Column("not_found", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("sender_ended_at", BigInt, nullable=True),
+        sa.Column("raw_sealed", sa.Text(), nullable=True),
+        sa.Column("raw_key_id", sa.Text(), nullable=True),
+        sa.Column("evidence", sa.Text(), server_default="", nullable=False),
+        sa.Column("planned_at", BigInt, nullable=False),
+        sa.Column("sent_at", BigInt, nullable=True),
+        sa.Column("closed_at", BigInt, nullable=True),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(closed_at IS NULL) = (state NOT IN ('BOUGHT','REFUSED','NOT_BOUGHT','VOIDED'))",
+            name=op.f("ck_purchases_closed"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('PLANNED', 'NOT_BOUGHT', 'VOIDED') OR sent_at > 0",
+            name=op.f("ck_purchases_sent"),
+        ),
+        sa.CheckConstraint("quantity > 0 AND ceiling >= 0", name=op.f("ck_purchases_quantity")),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["approvals.id"], name=op.f("fk_purchases_approval_id")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_purchases_order_id")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_purchases_product_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_purchases")),
+        sa.UniqueConstraint("reference", name=op.f("uq_purchases_reference")),
+    )
+    op.create_index("ix_purchases_approval", "purchases", ["approval_id"], unique=False)
+    op.create_index(
+        "ix_purchases_due",
+        "purchases",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("ix_purchases_order", "purchases", ["order_id"], unique=False)
     op.create_table(
         "vouchers",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
@@ -446,4 +751,28 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("state = 'assigned'"),
         sqlite_where=sa.text("state = 'assigned'"),
+    )
+    op.create_table(
+        "purchase_items",
+        sa.Column("purchase_id", BigInt, nullable=False),
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("ordinal", BigInt, nullable=False),
+        sa.Column("is_open", BigInt, server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id", "ordinal"],
+            ["items.order_id", "items.ordinal"],
+            name=op.f("fk_purchase_items_order_id_ordinal"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchases.id"], name=op.f("fk_purchase_items_purchase_id")
+        ),
+        sa.PrimaryKeyConstraint("purchase_id", "ordinal", name=op.f("pk_purchase_items")),
+    )
+    op.create_index(
+        "uq_purchase_items_open",
+        "purchase_items",
+        ["order_id", "ordinal"],
+        unique=True,
+        postgresql_where=sa.text("is_open = 1"),
+        sqlite_where=sa.text("is_open = 1"),
     )

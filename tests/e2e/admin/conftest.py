@@ -47,8 +47,8 @@ class Hand:
         assert answer.status_code == status, answer.text
         return answer.json()
 
-    async def post(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
-        answer = await self.send("POST", path, body, headers=headers)
+    async def post(self, path: str, body: Any, status: int = 200) -> Any:
+        answer = await self.send("POST", path, body)
         assert answer.status_code == status, answer.text
         return answer.json()
 

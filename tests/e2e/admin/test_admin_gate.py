@@ -85,7 +85,7 @@ async def test_the_matrix(
     stranger: Any, employ: Employ, acme: Caller, record_property: Any
 ) -> None:
     """Every route × no token, a wrong one, one without the ability, one with it alone."""
-    able = {name: await employ(f"only-{name}", name) for name in ABILITIES}
+    able: dict[str, Hand] = {name: await employ(f"only-{name}", name) for name in ABILITIES}
     able["read"] = await employ("reader")
     rows = []
     for method, path, ability in ROUTES:

@@ -89,7 +89,10 @@ async def test_retry_delivers_what_came(shop: Shop, acme: Caller, bob: Hand) -> 
     still = await bob.post(path, {"reason": "perhaps"})
     assert (still["status"], still["pendingItems"]) == ("PENDING", 2)
     await shop.stock(1, "20.00", 2)
-    done = await bob.post(path, {"reason": "stock came"}, **{"X-Request-Id": "desk-1"})
+    answer = await bob.send(
+        "POST", path, {"reason": "stock came"}, headers={"X-Request-Id": "desk-1"}
+    )
+    done = answer.json()
     assert (done["status"], done["delivered_quantity"]) == ("DELIVERED", 2)
     assert len((await acme.get(f"/orders/{placed['id']}"))["vouchers"]) == 2
     assert await bob.refused(path, {}, 409) == ("WRONG_STATE", {"found": "DELIVERED"})

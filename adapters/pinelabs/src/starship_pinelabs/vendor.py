@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,8 @@ from starship_core import (
     Ambiguous,
     Purchase,
     Refused,
+    Secret,
+    Token,
     Toolbox,
     Unavailable,
     VendorFulfiller,
@@ -37,20 +39,20 @@ MOST_UNITS: Final = 100
 SLOWEST: Final = 120.0
 """Seconds after which an order has ended one way or another, a token's renewal included."""
 _PAGE: Final = 100
+_OAUTH: Final = "oauth"
 
 
 class Calls:
     """Signed HTTP. A stale token is renewed once, and what it refused is sent once more."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, config: PineLabsConfig, now: Callable[[], datetime]
+        self, client: httpx2.AsyncClient, config: PineLabsConfig, toolbox: Toolbox
     ) -> None:
         self._client = client
         self._config = config
-        self._now = now
+        self._now = toolbox.now
+        self._tokens = toolbox.tokens
         self._url = config.base_url.rstrip("/")
-        self._token: str | None = None
-        self._renewing = asyncio.Lock()
 
     async def read(self, path: str) -> Answer:
         """A question that changes nothing. Raises Unavailable when no answer came."""
@@ -65,21 +67,15 @@ class Calls:
 
     async def _signed(self, method: str, path: str, body: bytes | None) -> Answer:
         """401 is answered before anything is processed."""
-        token = await self._fresh(None)
+        token = await self._tokens.get(_OAUTH, self._renewed)
         answer = await self._request(method, path, body, token)
         if answer.status != 401:
             return answer
-        return await self._request(method, path, body, await self._fresh(token))
+        token = await self._tokens.get(_OAUTH, self._renewed, stale=token)
+        return await self._request(method, path, body, token)
 
-    async def _fresh(self, stale: str | None) -> str:
-        """The token, a new one if it is still the stale one. Raises Unavailable."""
-        async with self._renewing:
-            if self._token is None or self._token == stale:
-                self._token = None
-                self._token = await self._renewed()
-            return self._token
-
-    async def _renewed(self) -> str:
+    async def _renewed(self) -> Token:
+        """Pine Labs does not say how long it holds; 401 tells. Raises Unavailable."""
         config = self._config
         try:
             code = await self._asked(
@@ -91,7 +87,7 @@ class Calls:
                 },
                 "authorizationCode",
             )
-            return await self._asked(
+            token = await self._asked(
                 "/oauth2/token",
                 {
                     "clientId": config.client_id,
@@ -102,6 +98,7 @@ class Calls:
             )
         except Ambiguous as error:  # no order was sent yet
             raise Unavailable(f"no token: {error}", retry_after=5) from None
+        return Token(value=Secret(token))
 
     async def _asked(self, path: str, body: dict[str, str], wanted: str) -> str:
         answer = await self._request("POST", path, canonical(body), None)
@@ -115,7 +112,7 @@ class Calls:
         return found
 
     async def _request(
-        self, method: str, path: str, body: bytes | None, token: str | None
+        self, method: str, path: str, body: bytes | None, token: Secret | None
     ) -> Answer:
         import httpx2  # noqa: PLC0415  # loaded by `open_vendor`
 
@@ -124,7 +121,7 @@ class Calls:
         if token is not None:
             now = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
             headers |= {
-                "Authorization": f"Bearer {token}",
+                "Authorization": f"Bearer {token.reveal()}",
                 "dateAtClient": now.replace("+00:00", "Z"),
                 "signature": signed(method, url, body, self._config.client_secret.reveal()),
             }
@@ -212,7 +209,7 @@ async def open_vendor(config: PineLabsConfig, toolbox: Toolbox) -> AsyncIterator
         trust_env=False,
         verify=_certificates(),
     ) as client:
-        yield PineLabs(config, Calls(client, config, toolbox.now))
+        yield PineLabs(config, Calls(client, config, toolbox))
 
 
 @cache
