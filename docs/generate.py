@@ -101,6 +101,8 @@ def plugin_configuration() -> str:
     """The section of every registration of the plugins in this repository."""
     parts = []
     for entry in sorted(entry_points(group="starship"), key=lambda e: e.name):
+        if entry.name == "acme":  # an example's, whose vendor does not exist
+            continue
         loaded = entry.load()
         for hook in (name for name in dir(loaded) if name.startswith("register_")):
             names: dict[type[msgspec.Struct], list[str]] = {}

@@ -16,6 +16,8 @@ from starship_core.clock import micros
 from starship_core.config import Config
 from starship_core.database import Tx
 from starship_core.errors import ConfigError
+from starship_core.flows.buy_purchases import oldest_due as oldest_purchase
+from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.expire_stock import oldest_expired, sweep_expiry
 from starship_core.flows.pump_inventory import sweep_pump
 from starship_core.flows.refresh_rates import sweep_rates
@@ -73,6 +75,12 @@ SWEEPS: Final = (
         about="bulk orders left between two chunks are gone on with",
         run=sweep_bulk,
         oldest_due=oldest_left,
+    ),
+    Sweep(
+        kind="purchases",
+        about="what was approved is bought, and what is in doubt is looked up",
+        run=sweep_purchases,
+        oldest_due=oldest_purchase,
     ),
     Sweep(
         kind="expiry",

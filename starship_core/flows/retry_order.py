@@ -59,12 +59,14 @@ _LEFT: Final = """
 SELECT id FROM orders
 WHERE status = 'PARTIALLY_DELIVERED' AND sub_status = 'VENDOR_ORDER_PENDING' AND quantity > 50
   AND updated_at <= $1
+  AND NOT EXISTS (SELECT 1 FROM purchase_items p WHERE p.order_id = orders.id AND p.is_open = 1)
 ORDER BY placed_at, id LIMIT 20
 """
 _OLDEST_LEFT: Final = """
 SELECT min(updated_at) FROM orders
 WHERE status = 'PARTIALLY_DELIVERED' AND sub_status = 'VENDOR_ORDER_PENDING' AND quantity > 50
   AND updated_at <= $1
+  AND NOT EXISTS (SELECT 1 FROM purchase_items p WHERE p.order_id = orders.id AND p.is_open = 1)
 """
 
 

@@ -13,7 +13,7 @@ CONFIG: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["t
 CONTRACTS: list[dict[str, Any]] = CONFIG["importlinter"]["contracts"]
 PLUGINS = sorted(
     file.parent
-    for top in ("adapters", "plugins")
+    for top in ("adapters", "plugins", "examples")
     for file in ROOT.glob(f"{top}/*/src/*/__init__.py")
 )
 

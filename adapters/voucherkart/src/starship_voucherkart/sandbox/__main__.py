@@ -9,7 +9,7 @@ from typing import get_args
 import uvicorn
 
 from starship_voucherkart.sandbox.app import sandbox_app
-from starship_voucherkart.sandbox.goods import GOODS, OUTCOMES
+from starship_voucherkart.sandbox.start import greeting
 from starship_voucherkart.sandbox.world import Duplicates, Settings, World
 
 
@@ -28,22 +28,11 @@ def main() -> None:
     )
     asked = parser.parse_args()
     world = World(Settings(duplicates=asked.duplicates))
-    sys.stdout.write(_greeting(world, f"http://{asked.host}:{asked.port}"))
+    url = f"http://{asked.host}:{asked.port}"
+    lines = [f"A sandbox like VoucherKart at {url}", *greeting(world, url), ""]
+    sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     uvicorn.run(sandbox_app(world), host=asked.host, port=asked.port, log_level="warning")
-
-
-def _greeting(world: World, url: str) -> str:
-    settings = world.settings
-    lines = [
-        f"A sandbox like VoucherKart at {url}",
-        f"username {settings.username}, password {settings.password}",
-        f"aes_key {settings.aes_key}, aes_iv {settings.aes_iv}",
-        f"the same order id again: {settings.duplicates}",
-        f"purchases are counted at {url}/_sandbox/purchases",
-        *(f"  {one.code}: {OUTCOMES[one.outcome].about}" for one in GOODS),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
