@@ -9,7 +9,7 @@ from litestar import Litestar, Router, get
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
-from starship_core.admin import orders, stock
+from starship_core.admin import orders, purchases, stock, switches, work
 from starship_core.admin.abilities import READ, check
 from starship_core.admin.gate import Gate
 from starship_core.http.errors import answer
@@ -46,9 +46,12 @@ def create_admin(ship: Ship, metrics: Metrics) -> App:
 
 def create_routes(state: dict[str, Any]) -> Litestar:
     """The routes alone, without the gate: for tests and documents that walk them."""
-    handlers = with_options([*orders.ROUTES, *stock.ROUTES, get_description], READ)
+    routes = [
+        *orders.ROUTES, *purchases.ROUTES, *stock.ROUTES, *switches.ROUTES, *work.ROUTES,
+        get_description,
+    ]  # fmt: skip
     app = Litestar(
-        [Router(ROOT, route_handlers=handlers)],
+        [Router(ROOT, route_handlers=with_options(routes, READ))],
         guards=[check],
         exception_handlers={Exception: answer},
         openapi_config=None,

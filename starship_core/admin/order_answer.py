@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from starship_core.clock import rfc3339
+from starship_core.flows.approve_fallback import Approved
 from starship_core.flows.list_waiting import Waiting
 from starship_core.flows.show_order import ItemFacts
 from starship_core.model import Order, Status, SubStatus, minor_text
@@ -65,6 +66,14 @@ class WaitingOrder(OrderAnswer, frozen=True, kw_only=True):
     """How many of them the pool could give it now; each order is looked at for itself."""
 
 
+class ApprovedOrder(OrderAnswer, frozen=True, kw_only=True):
+    """After an approval."""
+
+    approval_id: int | None
+    """Null: the pool held all that was missing, and nothing has to be bought."""
+    purchases: Sequence[int]
+
+
 def shown(order: Order) -> OrderAnswer:
     """Without items."""
     return OrderAnswer(**_facts(order))
@@ -91,6 +100,13 @@ def queued(waiting: Waiting) -> WaitingOrder:
     """With what the pool holds for it."""
     return WaitingOrder(
         **_facts(waiting.order), missing=waiting.missing, pool_holds=waiting.pool_holds
+    )
+
+
+def approved(done: Approved) -> ApprovedOrder:
+    """With what was planned."""
+    return ApprovedOrder(
+        **_facts(done.order), approval_id=done.approval_id, purchases=done.purchases
     )
 
 

@@ -12,19 +12,19 @@ from starship_core.http.openapi import ID, Operation, Parameter, paged
 from starship_core.operators import Ability
 
 _TAG: Final = "Orders"
-_ORDER: Final = {
+ORDER: Final = {
     "id": 4411, "reference_code": "acme-77", "client_id": 3, "wallet_id": 12, "status": "PENDING",
-    "sub_status": "VENDOR_ORDER_PENDING", "product_id": 310, "product_name": "Sample Store Card",
+    "sub_status": "VENDORORDER_PENDING", "product_id": 310, "product_name": "Sample Store Card",
     "sku": "310/20.00/GBP", "denomination": "20.00", "quantity": 3, "amount": "58.80",
     "amount_currency": "GBP", "refunded_amount": "0.00", "delivered_quantity": 0,
     "pendingItems": 3, "fulfilledFromCache": 0, "revision": 1,
     "placed_at": "2027-01-01T09:30:00Z", "delivered_at": None,
 }  # fmt: skip
-_DELIVERED: Final = _ORDER | {
+_DELIVERED: Final = ORDER | {
     "status": "DELIVERED", "sub_status": "COMPLETED", "delivered_quantity": 3, "pendingItems": 0,
     "fulfilledFromCache": 3, "revision": 2, "delivered_at": "2027-01-01T10:00:00Z",
 }  # fmt: skip
-_CANCELLED: Final = _ORDER | {
+_CANCELLED: Final = ORDER | {
     "status": "CANCELLED", "sub_status": None, "pendingItems": 0, "refunded_amount": "58.80",
     "revision": 2,
 }  # fmt: skip
@@ -34,7 +34,7 @@ QUEUE: Final = reads(
         tag=_TAG,
         summary="Orders that wait, oldest first, with what the pool holds for each",
         answer=list[WaitingOrder],
-        example=[_ORDER | {"missing": 3, "pool_holds": 2}],
+        example=[ORDER | {"missing": 3, "pool_holds": 2}],
         query=(
             *paged(50, 100),
             Parameter("client_id", "Only this client's.", ID),
@@ -47,7 +47,7 @@ SHOW: Final = reads(
         tag=_TAG,
         summary="One order with its items, without codes",
         answer=WholeOrder,
-        example=_ORDER
+        example=ORDER
         | {"items": [{"id": 1, "status": "PENDING", "share": "19.60", "refunded": "0.00"}]},
     )
 )
@@ -58,7 +58,7 @@ EXPLAIN: Final = reads(
         answer=Explained,
         example={
             "order_id": 4411, "reference_code": "acme-77", "client_id": 3, "client": "acme",
-            "status": "PENDING", "sub_status": "VENDOR_ORDER_PENDING",
+            "status": "PENDING", "sub_status": "VENDORORDER_PENDING",
             "product": "Sample Store Card", "sku": "310/20.00/GBP", "quantity": 3,
             "delivered": 0, "pending": 3, "wallet_id": 12, "charged": "58.80 GBP",
             "refunded": "0.00 GBP", "why": "the pool did not hold all of it",
