@@ -54,6 +54,7 @@ class EvidenceBody(ReasonBody, frozen=True, kw_only=True, forbid_unknown_fields=
     """How it is known that nothing was bought."""
 
     evidence: Annotated[str, Meta(min_length=1, max_length=2000)]
+    """Stands with the purchase, for who reads it later."""
 
 
 class PurchaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,8 +189,8 @@ async def approve(request: AnyRequest) -> ASGIApp:
 @get("/purchases", opt=LIST)
 async def get_purchases(request: AnyRequest) -> ASGIApp:
     query = read_query(request.scope["query_string"], ("state", "vendor", "order_id", "limit"))
-    state = query.get("state", "").upper()
-    if state and state not in STATES:
+    state = query["state"].upper() if "state" in query else None
+    if state is not None and state not in STATES:
         raise invalid("state", "enum", f"must be one of {', '.join(STATES)}")
     found = await find_purchases(
         ship_of(request),

@@ -41,6 +41,7 @@ class BreakerBody(ReasonBody, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Which breaker is closed, and why."""
 
     vendor: Name
+    """An instance."""
     operation: Name
     """`buy`, `find`, …"""
 

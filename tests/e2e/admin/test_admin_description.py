@@ -1,4 +1,4 @@
-"""schemathesis against the operators' API: its description is what it does, and nothing is a 5xx."""
+"""schemathesis against the operators' API: the description is what it does; nothing is a 5xx."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from starship_core.testing.fixtures import in_loop
 from tests.e2e.admin.conftest import PRODUCTS, ROOT
 from tests.e2e.servers import ANA, Process, Shop, running, served, written
 
-EXAMPLES = 20
+EXAMPLES = 8
 """Requests a strategy; an operation has two to five of them."""
 CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
 CHECKS = [
@@ -93,7 +93,7 @@ def test_the_description_is_what_it_does(
             for cases in _strategies(operation):
                 _explore(cases, session, seen[operation.label])
     record_property(f"table:operators' operations and statuses, {database_kind}", _table(seen))
-    assert len(seen) == sum(map(len, description["paths"].values())) >= 18
+    assert len(seen) == sum(map(len, description["paths"].values())) >= 17
     reads = [label for label in seen if label.startswith("GET")]
     never = {"GET " + ROOT + "/purchases/{purchase_id}"}  # nothing was ever bought here
     assert {label for label in reads if 200 not in seen[label]} == never
