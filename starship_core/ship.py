@@ -22,7 +22,7 @@ from starship_core.limits import Limits
 from starship_core.operators import Operators
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, VendorFulfiller, WalletBackend
+from starship_core.ports import InventorySource, Notifier, VendorFulfiller, WalletBackend
 from starship_core.registration import Toolbox, VendorRegistration, VendorTraits
 from starship_core.store.slots import database_time as database_clock
 from starship_core.throttle import Throttle
@@ -61,9 +61,10 @@ class Ship:
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
+    notifiers: Mapping[str, Notifier]
     vendors: Mapping[str, Vendor]
     plugins: Plugins
-    till: Till[Any, Any]
+    till: Till[Any, Any] = field(default_factory=Till)
     short: set[str] = field(default_factory=set)
     """Accounts whose last order was refused for money: asked before the next one takes a lock."""
 
@@ -80,7 +81,7 @@ class Ship:
         """Assemble what the configuration names; closed at the end, last opened first.
 
         `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
-        unless `database_time` says otherwise. Calls no vendor. Raises ConfigError, PluginError.
+        unless `database_time` says so. Connects to no vendor. Raises ConfigError, PluginError.
         """
         plugins = find(config)
         vault = Vault.open(config.folder / config.vault.keys)
@@ -104,10 +105,10 @@ class Ship:
                 operators=Operators(database, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
-                sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                sources=_of_kind("source", ports),
+                notifiers=_of_kind("notifier", ports),
                 vendors=_vendors(plugins, ports),
                 plugins=plugins,
-                till=Till(),
             )
 
 
@@ -147,6 +148,10 @@ async def _opened(
         )
         for instance in instances
     }
+
+
+def _of_kind(kind: str, ports: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    return {name: port for (each, name), port in ports.items() if each == kind}
 
 
 def toolbox_for(

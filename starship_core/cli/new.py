@@ -24,7 +24,7 @@ _KINDS = ("vendor", "source", "fx", "wallet", "notifier", "policy")
 )
 @making
 def new(call: Call, kind: str, name: str, folder: Path | None) -> None:
-    """Write a new plugin: a package, with tests that say what to fill in.
+    """Write a new plugin: a package with tests that say what to fill in.
 
     KIND is vendor, source, fx, wallet, notifier or policy; NAME whose it is: small letters, digits
     and hyphens. The folder must not exist yet, or be empty. The package can be installed as it

@@ -17,7 +17,16 @@ from starship_core.http.routing import operations, with_options
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
-from starship_core.web import callbacks, catalogue, docs, explain, orders, status, wallets
+from starship_core.web import (
+    callbacks,
+    catalogue,
+    docs,
+    explain,
+    orders,
+    status,
+    wallets,
+    webhooks,
+)
 from starship_core.web.description import API
 from starship_core.web.gate import Gate
 
@@ -41,7 +50,12 @@ def create_app(ship: Ship) -> App:
 
 def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
     """The routes alone, without the gate: for tests that walk them."""
-    resources: list[HTTPRouteHandler] = [*catalogue.ROUTES, *orders.ROUTES, *wallets.ROUTES]
+    resources: list[HTTPRouteHandler] = [
+        *catalogue.ROUTES,
+        *orders.ROUTES,
+        *wallets.ROUTES,
+        *webhooks.ROUTES,
+    ]
     if ship.config.deployment.environment == "test":
         resources.extend(explain.ROUTES)
     app = Litestar(

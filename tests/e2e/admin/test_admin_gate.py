@@ -108,7 +108,7 @@ async def test_the_matrix(
         right = await able[ability].http.request(method, path)
         assert right.status_code in (200, 204, 404, 415), (method, path, right.text)
         refused = "-  " if ability == "read" else "403"
-        rows.append(f"{method:<8}{path:<36}{ability:<9}401 401 {refused} {right.status_code}")
+        rows.append(f"{method:<8}{path:<41}{ability:<9}401 401 {refused} {right.status_code}")
     record_property("table:operators' routes", "\n".join(rows))
     assert len(rows) >= 16
 
