@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import ipaddress
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -19,6 +17,7 @@ from msgspec import Struct
 from starship_core.clock import Clock, micros
 from starship_core.database import Database, Tx
 from starship_core.model import Environment, Secret
+from starship_core.recent import Recent
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -35,7 +34,6 @@ LEFT JOIN wallets w ON w.client_id = k.id
 WHERE c.api_key = $1 AND c.revoked_at IS NULL AND k.is_active = 1
 ORDER BY w.id
 """
-_REMEMBERED: Final = 4096
 _KEY: Final = re.compile(r"sk_(?:live|test)_[A-Za-z0-9_-]{16,64}")
 _NO_HASH: Final = bytes(32)
 
@@ -126,17 +124,6 @@ class OpensSecrets(Protocol):
         ...
 
 
-class _Remembered:
-    """A credential, or the knowledge that there is none, with the moment it stops being good."""
-
-    __slots__ = ("credential", "good_until", "refresh_at")
-
-    def __init__(self, credential: Credential | None, read_at: float, ttl: float) -> None:
-        self.credential = credential
-        self.refresh_at = read_at + ttl / 2
-        self.good_until = read_at + ttl
-
-
 class Access:
     """Credentials by API key. A revoked one stops within `ttl` seconds in every process."""
 
@@ -154,53 +141,25 @@ class Access:
         self._vault = vault
         self._now = now
         self._environment: Environment = environment
-        self._ttl = ttl
-        self._monotonic = monotonic
         self._prefix = f"sk_{environment}_"
-        self._known: OrderedDict[str, _Remembered] = OrderedDict()
-        self._reading: dict[str, asyncio.Task[Credential | None]] = {}
+        self._recent = Recent(self._read, ttl=ttl, monotonic=monotonic)
 
     async def credential(self, api_key: str) -> Credential | None:
         """What the key opens now, or None.
 
         Raises Unavailable when the database is away and nothing fresh is known.
         """
-        moment = self._monotonic()
-        entry = self._known.get(api_key)
-        if entry is not None and moment < entry.good_until:
-            if moment >= entry.refresh_at:
-                self._read_soon(api_key)  # so that no request of a busy client waits for it
-            return entry.credential
         if not api_key.startswith(self._prefix) or not _KEY.fullmatch(api_key):
             return None
-        return await asyncio.shield(self._read_soon(api_key))
+        return await self._recent.get(api_key)
 
     def forget(self) -> None:
         """Drop everything remembered; the next call of each key reads again."""
-        self._known.clear()
-
-    def _read_soon(self, api_key: str) -> asyncio.Task[Credential | None]:
-        reading = self._reading.get(api_key)
-        if reading is None:
-            reading = asyncio.create_task(self._read(api_key))
-            self._reading[api_key] = reading
-            reading.add_done_callback(lambda done: self._done(api_key, done))
-        return reading
-
-    def _done(self, api_key: str, task: asyncio.Task[Credential | None]) -> None:
-        self._reading.pop(api_key, None)
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; a failed refresh is tried by the next request
+        self._recent.forget()
 
     async def _read(self, api_key: str) -> Credential | None:
-        asked_at = self._monotonic()
         rows = await self._database.read(_rows, api_key)
-        found = self._credential(rows) if rows else None
-        self._known[api_key] = _Remembered(found, asked_at, self._ttl)
-        self._known.move_to_end(api_key)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return found
+        return self._credential(rows) if rows else None
 
     def _credential(self, rows: Sequence[tuple[Any, ...]]) -> Credential:
         (number, digest, sealed, older_digest, digest_until, older_sealed, sealed_until, *_) = rows[

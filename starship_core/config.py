@@ -122,7 +122,11 @@ class LimitsSection(Section, frozen=True):
     reads: Count = 12000
     """Everything else."""
     failed_authentications: Count = 30
-    """Per address and key."""
+    """Per address and key; of operators' tokens, per address."""
+    operators: Count = 600
+    """Calls of the operators' API, per token."""
+    callbacks: Count = 600
+    """POST /vendors/NAME/callback, per address."""
 
 
 class RetrySection(Section, frozen=True):
@@ -147,9 +151,10 @@ class BuyingSection(Section, frozen=True):
     """The same for single products, by their code."""
     breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
     """So many calls of one vendor and operation that fail (no answer, or an unclear one; a refusal
-    is none) within the next setting open its breaker: no further call is made.
+    is none) within `breaker_window_seconds` open its breaker: no further call is made.
     """
     breaker_window_seconds: Count = 60
+    """In which those failures are counted."""
     breaker_rest_seconds: Count = 120
     """So long after it opened, one call at a time is let through; one that succeeds closes it."""
     limit_patience_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0

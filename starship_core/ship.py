@@ -19,6 +19,7 @@ from starship_core.database import Database, Tx, opened
 from starship_core.fx import Rates
 from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
+from starship_core.operators import Operators
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
 from starship_core.ports import InventorySource, Notifier, VendorFulfiller, WalletBackend
@@ -56,13 +57,14 @@ class Ship:
     throttle: Throttle
     catalogue: Catalogue
     access: Access
+    operators: Operators
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
     notifiers: Mapping[str, Notifier]
     vendors: Mapping[str, Vendor]
     plugins: Plugins
-    till: Till[Any, Any]
+    till: Till[Any, Any] = field(default_factory=Till)
     short: set[str] = field(default_factory=set)
     """Accounts whose last order was refused for money: asked before the next one takes a lock."""
 
@@ -100,13 +102,13 @@ class Ship:
                 throttle=Throttle(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
                 access=Access(database, vault, now, environment=config.deployment.environment),
+                operators=Operators(database, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources=_of_kind("source", ports),
                 notifiers=_of_kind("notifier", ports),
                 vendors=_vendors(plugins, ports),
                 plugins=plugins,
-                till=Till(),
             )
 
 

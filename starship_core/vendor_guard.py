@@ -23,6 +23,10 @@ from starship_core.store.notices import notify
 T = TypeVar("T")
 
 
+class NotAsked(Unavailable):
+    """Do: as Unavailable; the vendor was not asked at all, and its breaker learns nothing."""
+
+
 class _Line(NamedTuple):
     """What a breaker breaks."""
 
@@ -55,12 +59,13 @@ async def guarded_buy(vendor: Vendor, call: Callable[[], Awaitable[T]], ship: Sh
 
     Raises Unavailable before a byte is sent when the vendor's rate limit is reached.
     """
+    line = _Line(vendor.name, "buy", Rule.of(ship.config.buying))
     try:
         await _turn(vendor, "buy", ship)
     except Unavailable:
-        await ship.database.run(breakers.release, vendor.name, "buy", micros(ship.now()))
+        await ship.database.run(_released, line, micros(ship.now()))
         raise
-    return await _watched(_Line(vendor.name, "buy", Rule.of(ship.config.buying)), call, ship)
+    return await _watched(line, call, ship)
 
 
 async def _turn(vendor: Vendor, operation: str, ship: Ship) -> None:
@@ -73,6 +78,9 @@ async def _turn(vendor: Vendor, operation: str, ship: Ship) -> None:
 async def _watched(line: _Line, call: Callable[[], Awaitable[T]], ship: Ship) -> T:
     try:
         answer = await call()
+    except NotAsked:
+        await ship.database.run(_released, line, micros(ship.now()))
+        raise
     except Exception as error:
         await _told(line, type(error).__name__, ship)
         raise
@@ -103,6 +111,11 @@ def _is_open(tx: Tx, line: _Line) -> bool:
 
 def _admitted(tx: Tx, line: _Line, at: int) -> int:
     return breakers.admitted(tx, line.vendor, line.operation, rule=line.rule, at=at)
+
+
+def _released(tx: Tx, line: _Line, at: int) -> None:
+    if _is_open(tx, line):
+        breakers.release(tx, line.vendor, line.operation, at)
 
 
 def _ended(tx: Tx, line: _Line, cause: str | None, now: datetime) -> tuple[Breaker, Breaker]:

@@ -61,6 +61,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "db": Entry("db:db", "Look at the database's schema and bring it up to date."),
     "keys": Entry("keys:keys", "Rotate, back up and restore the keys that encrypt voucher codes."),
     "client": Entry("client:client", "Create clients and their credentials, and change them."),
+    "operator": Entry(
+        "operator:operator", "Give operators tokens for their API, and take them back."
+    ),
     "wallet": Entry("wallet:wallet", "Open, credit and inspect wallets."),
     "product": Entry("product:product", "Import, change and list products."),
     "fx": Entry("fx:fx", "Show the exchange rates that orders are priced with."),

@@ -37,6 +37,7 @@ def vendor() -> None:
       starship vendor check bamboo-eu
       starship vendor catalogue bamboo-eu --search steam
       starship vendor map steam-10-eur bamboo-eu 113388 --as ana
+      starship vendor offers steam-10-eur 10.00
       starship vendor prices bamboo-eu --refresh
     """
 
@@ -177,6 +178,35 @@ async def map_(call: Call, /, product: str, name: str, vendor_product: str, **ho
         offer = await map_product(wanted, call.by, ship)
     cost = f", last seen at {offer.cost}" if offer.cost else ""
     call.answer(offer, f"{product} is bought from {name} as {vendor_product}{cost}")
+
+
+@vendor.command()
+@click.argument("product", metavar="PRODUCT")
+@click.argument("denomination", metavar="AMOUNT")
+@reading
+async def offers(call: Call, product: str, denomination: str) -> None:
+    """Show who would be asked for PRODUCT (its code or id) of that value, the first choice first.
+
+    By `[buying] prefer`. Whoever is switched off is not shown. The cost is of one, as last taken.
+
+    \b
+    Examples:
+      starship vendor offers steam-10-eur 10.00
+    """
+    from starship_core.flows.rank_vendors import rank_vendors, sku_named
+
+    async with deployed(call) as ship:
+        sku = await sku_named(product, denomination, ship)
+        found = await rank_vendors(sku, ship)
+    documents = [
+        {"vendor": one.vendor, "vendor_product": one.vendor_product, "priority": one.priority,
+         "cost": one.cost, "failures": one.failures, "breaker_open": one.is_open}
+        for one in found
+    ]  # fmt: skip
+    columns = ("vendor", "bought as", "priority", "cost of one", "failures", "breaker open")
+    rows = [one.values() for one in documents]
+    told = grid(*columns, rows=rows) if rows else f"nobody sells {product} of {denomination} now"
+    call.answer(documents, told)
 
 
 @vendor.command()

@@ -110,7 +110,7 @@ async def read_catalogue(
 ) -> Catalogue:
     """The vendor's catalogue: the copy, if it is young enough, else read anew and kept.
 
-    Vendors limit how often it may be read (Bamboo: twice an hour). Raises NotFound, Unavailable.
+    Vendors limit how often it may be read (twice an hour, some). Raises NotFound, Unavailable.
     """
     vendor = vendor_named(name, ship)
     kept = await ship.database.read(seen_at, name)

@@ -1,4 +1,4 @@
-"""Every error code of the client API: what it means, and whether a retry can help."""
+"""Every error code of the two APIs: what it means, and whether a retry can help."""
 
 from __future__ import annotations
 
@@ -44,12 +44,18 @@ CATALOGUE: Final[dict[str, Kind]] = {
     ),
     "E_UNAUTHORIZED_ACCESS": Kind(
         401, "UnauthorizedError",
-        "Key, secret, address or signature is not accepted. Which one is never told.",
+        "Key, secret, address, signature or operator's token is not accepted. Which one is never "
+        "told.",
         "no: correct the credential, the signature or the clock",
     ),
     "INSUFFICIENT_BALANCE": Kind(
         402, "InsufficientBalanceError", "The wallet does not hold enough; nothing was kept.",
         "yes, after a top-up, with the same key",
+    ),
+    "FORBIDDEN": Kind(
+        403, "ForbiddenError",
+        "The operator's token lacks the ability that `details` names; clients never get this.",
+        "no: ask for a token with that ability",
     ),
     "NOT_FOUND": Kind(
         404, "NotFoundError", "There is no such thing, or it is another client's.",

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import suppress
 from typing import Any, Final
 
@@ -33,6 +40,7 @@ _WANTED: Final = frozenset(
         b"x-api-key",
         b"x-api-secret",
         b"x-signature",
+        b"authorization",
         b"x-request-id",
         b"x-forwarded-for",
         b"content-length",
@@ -52,14 +60,19 @@ class Answer:
 
     __slots__ = ("_extra", "_send", "_without_body", "request_id", "status")
 
-    def __init__(self, send: Send, request_id: bytes, *, private: bool, head: bool) -> None:
+    def __init__(
+        self,
+        send: Send,
+        request_id: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        head: bool,
+    ) -> None:
         self._send = send
         self._without_body = head
         self.request_id = request_id.decode("ascii")
         self.status = 0
-        self._extra = [(b"x-request-id", request_id)]
-        if private:
-            self._extra.append((b"cache-control", b"no-store"))
+        self._extra = [(b"x-request-id", request_id), *headers]
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -18,6 +18,7 @@ from starship_core.http.codes import CATALOGUE
 from starship_core.http.paging import LAST_PAGE
 
 JsonObject = dict[str, Any]
+_ROOT: Final = re.compile(r"^/(admin/)?api/v1")
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ALWAYS: Final = (
     "E_UNAUTHORIZED_ACCESS", "PAYLOAD_TOO_LARGE", "TOO_MANY_REQUESTS", "HEADERS_TOO_LARGE",
@@ -121,7 +122,18 @@ class ErrorAnswer(Struct):
     error: Error
 
 
-def document(routes: Iterable[tuple[str, HTTPRouteHandler]], *, version: str) -> JsonObject:
+class Api(NamedTuple):
+    """What a description says of the whole, beside its operations."""
+
+    title: str
+    about: str
+    security: Sequence[JsonObject]
+    schemes: JsonObject
+
+
+def document(
+    routes: Iterable[tuple[str, HTTPRouteHandler]], api: Api, *, version: str
+) -> JsonObject:
     """The whole description; `routes` are (path, handler)."""
     operations = [
         (_PATH_PARAMETER.sub(r"{\1}", path), method.lower(), found)
@@ -143,44 +155,24 @@ def document(routes: Iterable[tuple[str, HTTPRouteHandler]], *, version: str) ->
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Starship client API",
+            "title": api.title,
             "version": version,
-            "description": _ABOUT,
+            "description": api.about,
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for _, _, each in operations)],
-        "security": [{"key": [], "secret": [], "signature": []}, {"key": [], "secret": []}],
+        "security": api.security,
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _SECURITY},
+        "components": {"schemas": components, "securitySchemes": api.schemes},
     }
 
 
 def _describe_amounts(bodies: Iterable[Any], components: JsonObject) -> None:
-    """Requests keep amounts as raw tokens (`web/amounts.py`), of which msgspec can say nothing."""
+    """Requests keep amounts as raw tokens (`http/amounts.py`), of which msgspec can say nothing."""
     for body in bodies:
         for field in msgspec.structs.fields(body):
             if field.type is msgspec.Raw:
                 components[body.__name__]["properties"][field.encode_name] = AMOUNT
-
-
-_ABOUT: Final = (
-    "Amounts are decimal strings with the currency's own number of decimals. Times are RFC 3339 "
-    "in UTC. Every error has one shape; branch on its `code`. `X-Request-Id` is taken or made, "
-    "and always echoed."
-)
-_SECURITY: Final[JsonObject] = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "secret": {"type": "apiKey", "in": "header", "name": "X-API-Secret"},
-    "signature": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Signature",
-        "description": (
-            "`t=<unix seconds>,v1=<hex HMAC-SHA256>` over METHOD, PATH, SORTED_QUERY, BODY_HASH "
-            "and TIMESTAMP, joined by line feeds. Required where the credential says so."
-        ),
-    },
-}
 
 
 def _operation(
@@ -204,7 +196,7 @@ def _operation(
 
 
 def _operation_id(path: str, method: str) -> str:
-    words = [word.strip("{}") for word in path.removeprefix("/api/v1").split("/") if word]
+    words = [word.strip("{}") for word in _ROOT.sub("", path).split("/") if word]
     return "_".join([method, *words]).replace("-", "_").replace(".", "_")
 
 

@@ -106,7 +106,7 @@ _FIND: Final = f"SELECT {COLUMNS} FROM purchases WHERE id = $1"
 _OF_ORDER: Final = f"SELECT {COLUMNS} FROM purchases WHERE order_id = $1 ORDER BY id"
 _LIST: Final = f"""
 SELECT {COLUMNS} FROM purchases
-WHERE ($1 = '' OR state = $1) AND ($2 = '' OR vendor = $2) AND ($3 = 0 OR order_id = $3)
+WHERE ($1 = '' OR state = $1) AND ($2 = '' OR vendor = $2) AND (order_id = $3 OR $3 = 0)
 ORDER BY id DESC LIMIT $4
 """
 _FREE_ITEMS: Final = """

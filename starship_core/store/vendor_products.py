@@ -24,7 +24,7 @@ ORDER BY m.vendor, m.priority, m.vendor_product
 """  # our own words
 _ALL: Final = f"""
 SELECT {_COLUMNS} {_FROM}
-WHERE ($1 = '' OR m.vendor = $1) AND ($2 = 0 OR m.product_id = $2)
+WHERE ($1 = '' OR m.vendor = $1) AND (m.product_id = $2 OR $2 = 0)
 ORDER BY p.code, m.vendor, m.vendor_product
 """  # our own words
 _WRITE: Final = """

@@ -1,4 +1,4 @@
-"""Who: clients and their credentials."""
+"""Who: clients and their credentials, operators and their tokens."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ credentials = Table(
     maybe_integer("older_signing_until"),
     string("allowlist", "[]"),
     flag("signature_required", default=True),
+    maybe_integer("revoked_at"),
+    integer("created_at"),
+)
+operator_tokens = Table(
+    "operator_tokens",
+    metadata,
+    identity(),
+    string("name"),
+    string("token_hash", unique=True),
+    string("abilities", "[]"),
     maybe_integer("revoked_at"),
     integer("created_at"),
 )

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from litestar import Litestar, Router, route
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp
 
+from starship_core.admin.app import create_admin
 from starship_core.http.errors import answer
-from starship_core.http.exchange import App, Reply
+from starship_core.http.exchange import App, Receive, Scope, Send
 from starship_core.http.openapi import document
+from starship_core.http.routing import operations, with_options
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
-from starship_core.web import catalogue, docs, explain, orders, status, wallets, webhooks
+from starship_core.web import (
+    callbacks,
+    catalogue,
+    docs,
+    explain,
+    orders,
+    status,
+    wallets,
+    webhooks,
+)
+from starship_core.web.description import API
 from starship_core.web.gate import Gate
 
 ROOT: Final = "/api/v1"
+OPERATORS: Final = "/admin/"
 
 
 def create_app(ship: Ship, readiness: status.Readiness | None = None) -> App:
-    """What an ASGI server runs. Nothing behind it is reachable but through the gate.
+    """What an ASGI server runs. Nothing behind it is reachable but through one of two gates.
 
     Who gives it a `readiness` can tell it that the process is about to stop.
     """
     metrics = Metrics()
-    return Gate(create_routes(ship, metrics, readiness), ship, metrics)
+    clients = Gate(create_routes(ship, metrics, readiness), ship, metrics)
+    operators = create_admin(ship, metrics)
+
+    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
+        """To the gate whose credentials are asked for; neither knows the other's."""
+        for_operators = scope["type"] == "http" and scope["path"].startswith(OPERATORS)
+        await (operators if for_operators else clients)(scope, receive, send)
+
+    return doors
 
 
 def create_routes(
@@ -47,8 +65,8 @@ def create_routes(
         resources.extend(explain.ROUTES)
     app = Litestar(
         [
-            Router(ROOT, route_handlers=_with_options(resources)),
-            *_with_options([*status.ROUTES, *docs.ROUTES]),
+            Router(ROOT, route_handlers=with_options(resources)),
+            *with_options([*status.ROUTES, *docs.ROUTES, *callbacks.ROUTES]),
         ],
         exception_handlers={Exception: answer},
         openapi_config=None,
@@ -62,32 +80,7 @@ def create_routes(
             }
         ),
     )
-    app.state.openapi = msgspec.json.encode(document(operations(app), version=app.state.version))
+    app.state.openapi = msgspec.json.encode(
+        document(operations(app), API, version=app.state.version)
+    )
     return app
-
-
-def _with_options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """Each path's OPTIONS first: Litestar's own knows only the path's first method."""
-    methods: dict[str, set[str]] = {}
-    for handler in handlers:
-        for path in handler.paths:
-            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
-    return [*(_options(path, ", ".join(sorted(each))) for path, each in methods.items()), *handlers]
-
-
-def _options(path: str, allowed: str) -> HTTPRouteHandler:
-    @route(path, http_method="OPTIONS", status_code=200)  # the reply itself says 204
-    async def options() -> ASGIApp:
-        return Reply(b"", {"Allow": allowed}, status=204)
-
-    return options
-
-
-def operations(app: Litestar) -> Sequence[tuple[str, HTTPRouteHandler]]:
-    """Every (path, handler) that the server answers."""
-    return [
-        (each.path, handler)
-        for each in app.routes
-        if isinstance(each, HTTPRoute)
-        for handler in each.route_handlers
-    ]

@@ -6,39 +6,35 @@ signature; 429. It wraps the application from outside, so that no route can be f
 
 from __future__ import annotations
 
-import time
 import zlib
 from typing import Final
 
 import structlog
 
 from starship_core.access import Client, Credential, matches
-from starship_core.http.errors import Problem, log_fault, problem_of, whole_seconds
-from starship_core.http.exchange import (
-    Answer,
-    App,
-    Gone,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    read_headers,
-    replaying,
-    request_id_of,
+from starship_core.http.errors import Problem
+from starship_core.http.exchange import App, Receive, Scope, Send, read_body, replaying
+from starship_core.http.guarded import (
+    NO_STORE,
+    Found,
+    Guarded,
+    Headers,
+    too_many,
+    unauthorized,
 )
+from starship_core.http.peer import Peers, neighbourhood
 from starship_core.limits import CHEAP, WHOLE, limit_key
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.signature import Request, parse, verify
-from starship_core.web.peer import Peers, neighbourhood
 
 PUBLIC: Final = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})
 """All that answers without a credential: these paths exactly."""
+CALLBACK: Final = "/vendors/{instance}/callback"
+"""Where a vendor that is configured, and whose plugin reads callbacks, may POST without one."""
 EXPLAIN: Final = "/api/v1/signature/explain"
 """In a test deployment a wrong signature is explained here instead of refused."""
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_NOT_ROUTED: Final = "-"
-_GONE: Final = 499  # how the metrics call a caller that did not wait
+_PRIVATE: Final = (NO_STORE,)
 _log = structlog.get_logger("starship.gate")
 
 
@@ -46,49 +42,27 @@ class Gate:
     """The ASGI application that a server runs."""
 
     def __init__(self, app: App, ship: Ship, metrics: Metrics) -> None:
-        self._app = app
+        self._guarded = Guarded(app, self._admit, _headers, metrics)
         self._ship = ship
         self._metrics = metrics
         self._peers = Peers(ship.config.server.trusted_proxies)
         self._limits = ship.config.limits
+        self._callbacks = frozenset(
+            CALLBACK.format(instance=vendor.name)
+            for vendor in ship.vendors.values()
+            if hasattr(vendor.port, "reference")
+        )
         self._explains = ship.config.deployment.environment == "test"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        else:
-            await self._app(scope, receive, send)
+        await self._guarded(scope, receive, send)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        found = read_headers(scope["headers"])
-        public = scope["path"] in PUBLIC
-        method = scope["method"]
-        answer = Answer(send, request_id_of(found), private=not public, head=method == "HEAD")
-        scope.setdefault("state", {})["starship_request_id"] = answer.request_id
-        # a copy, for the server must go on seeing HEAD
-        inner = {**scope, "method": "GET"} if method == "HEAD" else scope
-        try:
-            if not public:
-                receive = await self._admit(scope, found, receive)
-            await self._app(inner, receive, answer)
-        except Gone:
-            answer.status = _GONE
-        except Exception as error:  # noqa: BLE001  # nothing may reach the server's own log, or the client
-            await _last_resort(answer, error, receive)
-        finally:
-            self._metrics.request(
-                inner.get("path_template", _NOT_ROUTED),
-                method if method in _METHODS else "other",
-                answer.status or _GONE,
-                seconds=time.perf_counter() - started,
-            )
-
-    async def _admit(self, scope: Scope, found: dict[bytes, bytes], receive: Receive) -> Receive:
+    async def _admit(self, scope: Scope, found: Found, receive: Receive) -> Receive:
         """All checks in their order; what the application then receives. Raises `Problem`."""
+        if scope["path"] in PUBLIC:
+            return receive
+        if scope["method"] == "POST" and scope["path"] in self._callbacks:
+            return await self._hear(scope, found, receive)
         state: Scope = scope["state"]
         credential = await self._credential(scope, found)
         body = await read_body(found, receive)
@@ -101,7 +75,17 @@ class Gate:
         state["starship_signature_fault"] = fault
         return replaying(body, receive)
 
-    async def _credential(self, scope: Scope, found: dict[bytes, bytes]) -> Credential:
+    async def _hear(self, scope: Scope, found: Found, receive: Receive) -> Receive:
+        """A vendor's callback is anybody's word: so many an address, and of so many bytes."""
+        where = self._peers.address(scope.get("client"), found.get(b"x-forwarded-for", b""))
+        key = f"callback:{neighbourhood(where)}"
+        wait = await self._ship.limits.allow(key, self._limits.callbacks)
+        if wait is not None:
+            raise too_many(wait)
+        scope["state"]["starship_body"] = body = await read_body(found, receive)
+        return replaying(body, receive)
+
+    async def _credential(self, scope: Scope, found: Found) -> Credential:
         key = found.get(b"x-api-key", b"").decode("latin-1")
         secret = found.get(b"x-api-secret", b"")
         credential = await self._ship.access.credential(key)
@@ -119,7 +103,7 @@ class Gate:
     def _signature_fault(
         self,
         scope: Scope,
-        found: dict[bytes, bytes],
+        found: Found,
         *,
         body: bytes,
         credential: Credential,
@@ -150,13 +134,13 @@ class Gate:
                 cost = CHEAP
         wait = await self._ship.limits.allow(key, limit, cost=cost)
         if wait is not None:
-            raise _too_many(wait)
+            raise too_many(wait)
 
     async def _refusal(
         self,
         reason: str,
         scope: Scope,
-        found: dict[bytes, bytes],
+        found: Found,
         credential: Credential | None = None,
     ) -> Problem:
         """The same 401 whatever the reason; too many of them from one address for one key: 429.
@@ -171,7 +155,7 @@ class Gate:
             f"auth:{neighbourhood(where)}:{bucket}", self._limits.failed_authentications
         )
         if wait is not None:
-            return _too_many(wait)
+            return too_many(wait)
         _log.warning(
             "auth.refused",
             reason=reason,
@@ -179,16 +163,8 @@ class Gate:
             credential=credential and credential.id,
             request_id=scope["state"]["starship_request_id"],
         )
-        return Problem("E_UNAUTHORIZED_ACCESS", "Unauthorized access")
+        return unauthorized()
 
 
-async def _last_resort(answer: Answer, error: Exception, receive: Receive) -> None:
-    """What came out of the gate itself, or out of Litestar after it had begun to answer."""
-    if answer.status:
-        log_fault(error, answer.request_id)  # too late to say so; the server closes the connection
-        return
-    await answer.problem(problem_of(error, answer.request_id), receive)
-
-
-def _too_many(wait: float) -> Problem:
-    return Problem("TOO_MANY_REQUESTS", "slow down", headers={"Retry-After": whole_seconds(wait)})
+def _headers(scope: Scope) -> Headers:
+    return () if scope["path"] in PUBLIC else _PRIVATE

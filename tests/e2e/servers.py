@@ -57,6 +57,7 @@ url = "{redis}"
 [limits]
 orders = 100000000
 reads = 100000000
+operators = 100000000
 failed_authentications = 100000000
 [plugins]
 enabled = ["wallet-ledger", "fx-fixed", "notify-webhook"]

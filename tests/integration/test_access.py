@@ -197,7 +197,7 @@ async def test_a_refresh_does_not_hold_up_calls(ship: Any) -> None:
     await change_client("acme", {"bulk_limit": 7}, BY, ship)
     time.time += 1.5
     assert await access.credential(issued.api_key) is first
-    await asyncio.gather(*access._reading.values())
+    await asyncio.gather(*access._recent.reading.values())
     second = await access.credential(issued.api_key)
     assert second.client.bulk_limit == 7
 
@@ -212,7 +212,7 @@ async def test_unknown_keys_do_not_fill_memory(ship: Any) -> None:
     ship.database.read = nobody
     for number in range(5000):
         assert await access.credential(f"sk_test_{number:032}") is None
-    assert len(access._known) == 4096
+    assert len(access._recent.known) == 4096
 
 
 async def test_an_inactive_client_cannot_call(ship: Any) -> None:

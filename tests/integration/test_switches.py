@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from starship_core.store.breakers import admitted, find_breaker
 from starship_core.store.notices import list_notices
 from starship_core.store.switches import blocking
 from starship_core.testing.clock import ManualClock
-from starship_core.vendor_guard import guarded, guarded_buy
+from starship_core.vendor_guard import NotAsked, guarded, guarded_buy
 from tests.integration.ships import ANA, Dock
 from tests.integration.vendors import RULE, Counter, with_vendors
 
@@ -181,3 +182,23 @@ async def failing_buys(ship: Ship, vendor: Vendor | None = None) -> None:
     for _ in range(RULE.failures):
         with pytest.raises(Unavailable):
             await guarded_buy(vendor or ship.vendors["north"], calls, ship)
+
+
+async def test_a_trial_that_was_not_sent_says_nothing(dock: Dock, clock: ManualClock) -> None:
+    """The sender's lease was over: the vendor was not asked, and the next one is the trial."""
+    ship = with_vendors(dock.ship)
+    await failing_buys(ship)
+    clock.advance(seconds=120)
+    assert await entered(ship) == 0
+    with pytest.raises(NotAsked):
+        await guarded_buy(ship.vendors["north"], Counter(NotAsked()), ship)
+    assert await entered(ship) == 0
+
+
+async def test_of_many_at_once_one_tries(dock: Dock, clock: ManualClock) -> None:
+    """Half open, five workers in one moment: one is let through, four wait for it."""
+    ship = with_vendors(dock.ship)
+    await failing_buys(ship)
+    clock.advance(seconds=120)
+    waits = await asyncio.gather(*(entered(ship) for _ in range(5)))
+    assert sorted(waits) == [0, *[300_000_000] * 4]

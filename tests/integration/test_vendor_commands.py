@@ -190,6 +190,26 @@ async def test_map_keeps_what_the_catalogue_says(market: Market) -> None:
     assert rows == [("vendor.map",), ("vendor.unmap",)]
 
 
+async def test_offers_are_shown_in_the_order_of_preference(market: Market) -> None:
+    """With the cost of one; a vendor that is switched off is not among them."""
+    command = ("vendor", "offers", "store-aed", "50.00")
+    assert await market.run(*command) == []
+    await market.run("vendor", "map", "store-aed", "bamboo-us", "910001", "--as", "ana")
+    assert await market.run(*command) == [
+        {
+            "vendor": "bamboo-us", "vendor_product": "910001", "priority": 100,
+            "cost": {"minor": 1294, "currency": "USD"}, "failures": 0, "breaker_open": False,
+        }
+    ]  # fmt: skip
+    why = ("--reason", "a test", "--as", "ana")
+    await market.run("switch", "off", "vendor:bamboo-us", *why)
+    assert await market.run(*command) == []
+    (line, _) = await market.run("vendor", "list")
+    assert line["buying"] == "STOPPED (vendor:bamboo-us): a test"
+    await market.run("switch", "on", "vendor:bamboo-us", *why)
+    assert len(await market.run(*command)) == 1
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(
     ("words", "told"),

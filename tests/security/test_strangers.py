@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from starship_core.http.routing import operations
 from starship_core.metrics import Metrics
-from starship_core.web.app import create_routes, operations
+from starship_core.web.app import create_routes
 from starship_core.web.gate import EXPLAIN, PUBLIC
 from tests.e2e.servers import Caller, Shop
 from tests.security.raw import exchange, problem_in, request
 
 WRONG = (b"X-API-Secret", b"wrong")
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
-SHARED = {"product_id": "1", "category_id": "1", "subcategory_id": "3"}
-"""Ids that are everybody's. Any other parameter of a path is somebody's own, until said here."""
+SHARED = {"product_id": "1", "category_id": "1", "subcategory_id": "3", "instance": "x"}
+"""Ids that are everybody's (`instance`: a vendor's). Any other parameter of a path is
+somebody's own, until said here.
+"""
 
 
 class Case(NamedTuple):

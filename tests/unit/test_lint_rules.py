@@ -6,7 +6,10 @@ import pytest
 from tools.lint.__main__ import findings
 
 Plant = Callable[[str, str], list[str]]
-GATE = 'PUBLIC = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})\n'
+GATE = (
+    'PUBLIC = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})\n'
+    'CALLBACK = "/vendors/{instance}/callback"\n'
+)
 
 
 @pytest.fixture
@@ -63,12 +66,13 @@ def test_the_gate_as_it_is_passes(plant: Plant) -> None:
         GATE.replace('"/ready"', '"/ready", "/api/v1/wallets"'),
         GATE.replace("frozenset(", "frozenset(MORE | "),
         GATE + "PUBLIC = frozenset()\n",
+        GATE.replace("/callback", "/{what}"),
         GATE + 'public = scope["path"].startswith("/docs")\n',
         "",
     ],
 )
 def test_a_gate_that_opens_more_is_found(plant: Plant, text: str) -> None:
-    """Another path, a list that is computed, a second list, a prefix, no list at all."""
+    """Another path, a list that is computed, a second list, a wider template, a prefix, no list."""
     assert len(plant("starship_core/web/gate.py", text)) >= 1
 
 

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from tools.lint.finding import Finding, Source
 
 PUBLIC = {"/status", "/ready", "/metrics", "/docs", "/openapi.json"}
+CALLBACK = "/vendors/{instance}/callback"
+"""The one template beside them: the gate makes whole paths of it, for vendors that read callbacks.
+"""
 GATE = "starship_core/web/gate.py"
 _BY_PREFIX = {"startswith", "endswith", "match", "fullmatch", "search"}
 
@@ -28,15 +31,10 @@ def check(source: Source) -> Iterator[Finding]:
 
 
 def _gate(source: Source) -> Iterator[Finding]:
-    lists = [
-        node.value
-        for node in source.tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and "PUBLIC" in _targets(node)
-    ]
-    if [_literals(value) for value in lists] != [PUBLIC]:
-        yield Finding(
-            source.path, 1, "PUBLIC is not, literally, the list in tools/lint/public_routes.py"
-        )
+    for name, wanted in (("PUBLIC", PUBLIC), ("CALLBACK", CALLBACK)):
+        if _assigned(source, name) != [wanted]:
+            told = f"{name} is not, literally, what tools/lint/public_routes.py has"
+            yield Finding(source.path, 1, told)
     for node in ast.walk(source.tree):
         if (
             isinstance(node, ast.Attribute)
@@ -44,6 +42,15 @@ def _gate(source: Source) -> Iterator[Finding]:
             and "path" in ast.unparse(node)
         ):
             yield Finding(source.path, node.lineno, "a path is public as a whole or not at all")
+
+
+def _assigned(source: Source, name: str) -> list[object]:
+    """Every value that the module gives the name."""
+    return [
+        _literals(node.value)
+        for node in source.tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and name in _targets(node)
+    ]
 
 
 def _ungated(source: Source) -> Iterator[Finding]:
@@ -64,7 +71,7 @@ def _targets(node: ast.Assign | ast.AnnAssign) -> set[str]:
 
 
 def _literals(value: ast.expr | None) -> object:
-    """What `frozenset({…})` holds; None when it is written in any other way."""
+    """What `frozenset({…})` holds, or a text; None when it is written in any other way."""
     if value is None:
         return None
     try:

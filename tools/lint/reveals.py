@@ -34,6 +34,7 @@ ALLOWED = {
     "starship_core/store/webhooks.py": "seals a webhook's own secret",
     "starship_core/cli/demo.py": "writes the demo client's own secrets into demo.env",
     "starship_core/cli/client.py": "shows a new credential's secrets, once",
+    "starship_core/cli/operator.py": "shows a new operator's token, once",
     "starship_core/web/order_answer.py": "writes those codes into the answer",
     "starship_core/web/webhooks.py": "shows a webhook's own secret, once",
     "starship_core/testing/*.py": "looks in logs and recordings for the fakes of its own cases",

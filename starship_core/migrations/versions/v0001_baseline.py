@@ -157,6 +157,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("status = 'PENDING'"),
     )
     op.create_table(
+        "operator_tokens",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("abilities", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("revoked_at", BigInt, nullable=True),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operator_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_operator_tokens_token_hash")),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
