@@ -132,6 +132,7 @@ async def test_amounts_are_strings_and_times_end_in_z(shop: Shop, acme: Caller) 
     """In every answer there is; and nowhere a float, which would not be exact."""
     shop.clock.advance(microseconds=123456)
     await shop.stock(1, "20.00", 1)
+    await acme.http.post("/api/v1/webhooks", json=WEBHOOK)
     order = await acme.order("key-00001", wallet_id=acme.wallets["EUR"])
     charges = await acme.post(
         "/products/3/charges", {"denomination": 500, "quantity": 1, "wallet_id": 1}
