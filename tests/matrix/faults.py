@@ -97,7 +97,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "connection refused": Fault("nobody listens at the vendor's address", absent=True),
     "cut before send": Fault("the connection ends, and the vendor was asked nothing", _cut_before),
     "cut after send": Fault("the vendor sold, and the connection ends", _cut_after),
-    "slow drip": Fault("the vendor sold; its answer never ends", _drip, seconds=0.75),
+    "slow drip": Fault("the vendor sold; its answer never ends", _drip, seconds=1.0),
     "500, bought": Fault("the vendor sold, and answers 500", _error_after),
     "500, not bought": Fault("the vendor did not sell, and answers 500", _error_before),
     "503, bought": Fault("the vendor sold, and a gateway answers 503", _gateway),

@@ -18,6 +18,7 @@ from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.import_products import import_products
 from starship_core.ship import Ship
+from starship_core.store.purchases import find_purchase
 from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.serving import served
@@ -150,12 +151,22 @@ async def _played(scene: Scene, listen: Callable[[], Awaitable[None]]) -> dict[s
     absent = scene.front.fault.absent
     if not absent:
         await listen()
+    if scene.front.fault.seconds is not None:
+        await _warmed(scene)
     await sweep_purchases(scene.ship)
     if absent:
         assert await _states(scene) == ["PLANNED"], "nobody was there to sell it"
         await listen()
     await _swept(scene)
     return await _end(scene, order_id)
+
+
+async def _warmed(scene: Scene) -> None:
+    """Let in and connected, so that all the time there is goes to the answer that never ends."""
+    ship = scene.ship
+    ((purchase_id,),) = await scene.dock.sql("SELECT id FROM purchases")
+    record = await ship.database.read(find_purchase, purchase_id)
+    assert await ship.vendors["shop"].port.find(record.asked) is None
 
 
 def _patient(dock: Dock, fault: Fault) -> Dock:
