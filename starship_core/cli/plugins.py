@@ -9,6 +9,7 @@ import rich_click as click
 
 from starship_core.cli.console import Call, grid, reading
 from starship_core.errors import PluginError
+from starship_core.registration import VendorRegistration, VendorTraits
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,18 +18,40 @@ if TYPE_CHECKING:
     from starship_core.registration import Registration
 
 
-@click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@reading
-def plugins(call: Call, names: tuple[str, ...]) -> None:
+class Plugins(click.RichGroup):
+    """Without a verb it lists."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        listing = not args or args[0] not in (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if listing else args)
+
+
+@click.group(cls=Plugins)
+def plugins() -> None:
     """List installed plugins, their configuration and facts.
 
-    Opens no connection. Only enabled plugins are imported; one that is not enabled shows no more
-    than its version, unless it is named here. Exit 2 when one of them cannot be used.
+    Opens no connection. Only enabled plugins are imported, and those that are named. Exit 2 when
+    one of them cannot be used.
 
     \b
     Examples:
       starship plugins
+      starship plugins bamboo
+      starship plugins matrix
+    """
+
+
+@plugins.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@reading
+def list_(call: Call, names: tuple[str, ...]) -> None:
+    """List them; `list` may be left out.
+
+    One that is not enabled shows no more than its version, unless it is named here.
+
+    \b
+    Examples:
+      starship plugins list
       starship plugins bamboo
       starship plugins --json
     """
@@ -41,6 +64,53 @@ def plugins(call: Call, names: tuple[str, ...]) -> None:
     call.answer({"plugins": documents, "problems": survey.problems}, *_told(documents))
     if survey.problems:
         call.refuse(PluginError(survey.problems))
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@reading
+def matrix(call: Call, names: tuple[str, ...]) -> None:
+    """Show what each vendor's plugin can do: of the enabled ones, and of those named here.
+
+    It is what the plugins declare; the conformance kit holds them to it.
+
+    \b
+    Examples:
+      starship plugins matrix
+      starship plugins matrix bamboo pinelabs --json
+    """
+    from starship_core.plugins import take
+
+    survey = take([*_enabled(call), *names], place="enabled or named here")
+    vendors = [
+        {"name": one.name, "plugin": plugin.name, "version": plugin.version}
+        | capabilities(one.traits)
+        for plugin in survey.installed
+        for one in plugin.registrations
+        if isinstance(one, VendorRegistration)
+    ]
+    rows = [tuple(one.values()) for one in vendors]
+    told = grid(*vendors[0], rows=rows) if vendors else "no plugin of a vendor is enabled or named"
+    call.answer({"vendors": vendors, "problems": survey.problems}, told)
+    if survey.problems:
+        call.refuse(PluginError(survey.problems))
+
+
+def capabilities(traits: VendorTraits) -> dict[str, str]:
+    """What it declares, in words."""
+    return {
+        "same reference twice": traits.duplicates,
+        "looks up": "by our reference" if traits.lookup else "no",
+        "codes": "at once, or later" if traits.delayed_codes else "at once",
+        "sells in parts": "yes" if traits.partial else "no",
+        "units at once": str(traits.max_units),
+        "currencies": ", ".join(sorted(traits.currencies)) or "any",
+        "answers within": f"{traits.buy_timeout:g} s",
+        "rate limits": ", ".join(
+            f"{name} {rate.calls} in {rate.seconds:g} s"
+            for name, rate in traits.rate_limits.items()
+        ) or "none",
+    }  # fmt: skip
 
 
 def _enabled(call: Call) -> Sequence[str]:

@@ -152,6 +152,32 @@ def test_plugins_for_a_person(file: Path) -> None:
     assert "migrations: starship_wallet_ledger:migrations" in lines
 
 
+def test_plugins_of_vendors_side_by_side(file: Path) -> None:
+    """What is enabled or named, in one table; other plugins are not in it."""
+    none = answer("plugins", "matrix", "--config", str(file))
+    (pine,) = answer("plugins", "matrix", "pinelabs", "--config", str(file))["vendors"]
+    text = starship("plugins", "matrix", "voucherkart", "--config", str(file)).stdout
+    wrong = starship("plugins", "matrix", "nowhere", "--config", str(file), "--json")
+
+    assert none == {"vendors": [], "problems": []}
+    assert pine == {
+        "name": "pinelabs",
+        "plugin": "pinelabs",
+        "version": "0.1.0",
+        "same reference twice": "rejects",
+        "looks up": "by our reference",
+        "codes": "at once, or later",
+        "sells in parts": "no",
+        "units at once": "100",
+        "currencies": "any",
+        "answers within": "120 s",
+        "rate limits": "catalogue 1 in 1 s",
+    }
+    assert all(name in text for name in ("voucherkart", "voucherkart-rejects", "unsafe"))
+    assert wrong.exit_code == 2
+    assert "nowhere is not installed" in wrong.stderr
+
+
 def test_plugins_can_be_listed_without_a_configuration(tmp_path: Path) -> None:
     """To see what may be enabled there need not be a file; one that is named is looked into."""
     nowhere = str(tmp_path / "starship.toml")
@@ -167,13 +193,13 @@ def test_plugins_can_be_listed_without_a_configuration(tmp_path: Path) -> None:
 
 def test_plugins_that_cannot_be_used_are_listed_and_refused(file: Path) -> None:
     """The list is still shown, and the exit code says that something is wrong."""
-    result = starship("plugins", "acme", "--config", str(file), "--json")
+    result = starship("plugins", "nowhere", "--config", str(file), "--json")
 
     document = json.loads(result.stdout)
     assert result.exit_code == 2
     assert document["plugins"] == []
     assert document["problems"] == [
-        (f"enabled or named here: acme is not installed; installed are: {', '.join(INSTALLED)}")
+        (f"enabled or named here: nowhere is not installed; installed are: {', '.join(INSTALLED)}")
     ]
     assert result.stderr == f"Error: {document['problems'][0]}\n"
 
