@@ -120,8 +120,7 @@ async def _started(place: Place, stack: AsyncExitStack) -> Running:
 
 
 async def _said(process: Process) -> str:
-    """The first document that it writes; all that it wrote when it ended before, or took too long.
-    """
+    """The first document that it writes; less of it when it ended before, or took too long."""
     lines: list[str] = []
     stdout = process.stdout
     with suppress(TimeoutError):

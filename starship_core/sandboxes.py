@@ -2,8 +2,8 @@
 
 An adapter names its sandbox in the entry-point group `starship.sandboxes`, under its plugin's own
 name: a function that is given the address at which it will be found, and gives an ASGI application,
-lines that tell a visitor how to be let in and what is sold, and the section `[vendors.NAME]` that is
-let in. The adapter itself never imports it.
+lines that tell a visitor how to be let in and what is sold, and the section `[vendors.NAME]` that
+is let in. The adapter itself never imports it.
 """
 
 from __future__ import annotations
