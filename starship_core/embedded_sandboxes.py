@@ -59,9 +59,7 @@ def places(config: Config) -> list[Place]:
         )
     offered = {one.name for one in installed()}
     found = [
-        Place(
-            vendor=vendor.instance_name, sandbox=vendor.plugin, host=address[0], port=address[1]
-        )
+        Place(vendor=vendor.instance_name, sandbox=vendor.plugin, host=address[0], port=address[1])
         for vendor in find(config).of_kind("vendor")
         if vendor.plugin in offered
         and (address := _here(config.vendors[vendor.instance_name])) is not None

@@ -27,8 +27,7 @@ class Receiver:
         self.arrived: list[Arrived] = []
 
     def wait_for(self, secret: str, event: str, order_id: int, *, seconds: float) -> dict[str, Any]:
-        """The event of an order, verified by `standardwebhooks`, which raises for a bad signature.
-        """
+        """The event of an order; the verifier, `standardwebhooks`, raises for a bad signature."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for one in list(self.arrived):
@@ -44,7 +43,7 @@ def receiving() -> Iterator[Receiver]:
     """On a free port of this machine, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             self.send_response(204)
             self.end_headers()

@@ -45,10 +45,6 @@ class Scene:
     def balance(self, name: str, client: Client) -> Decimal:
         return Decimal(client.get(f"/wallets/{self.wallets[name]}")["amount"])
 
-    def paid(self, client: Client, order_id: int) -> Decimal:
-        order = client.read(order_id)
-        return Decimal(order["amount"]) - Decimal(order["refunded_amount"])
-
     def purchases(self, order_id: int) -> list[dict[str, Any]]:
         """Of an order, as an operator sees them."""
         found: list[dict[str, Any]] = self.server.quietly("purchase", "list", "--order",
