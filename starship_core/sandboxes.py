@@ -1,13 +1,14 @@
 """Vendors' APIs on this machine, as the installed adapters bring them.
 
-An adapter names its sandbox in the entry-point group `starship.sandboxes`: a function that is given
-the address at which it will be found, and gives an ASGI application and lines that tell a visitor
-how to be let in and what is sold. The adapter itself never imports it.
+An adapter names its sandbox in the entry-point group `starship.sandboxes`, under its plugin's own
+name: a function that is given the address at which it will be found, and gives an ASGI application,
+lines that tell a visitor how to be let in and what is sold, and the section `[vendors.NAME]` that
+is let in. The adapter itself never imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final, Protocol
@@ -44,6 +45,8 @@ class Started:
     app: Any
     """ASGI."""
     about: Sequence[str]
+    section: Mapping[str, Any]
+    """Fields of a `[vendors.NAME]` that is let in; its secrets are worth nothing anywhere else."""
 
 
 def installed(entry_points: Iterable[EntryPoint] | None = None) -> list[Offered]:
@@ -69,8 +72,8 @@ def start(name: str, url: str, entry_points: Iterable[EntryPoint] | None = None)
         both = " and ".join(one.dist.name for one in here)
         raise PluginError(f"sandbox {name}: {both} both offer it; uninstall one of them")
     try:
-        app, about = here[0].load()(url)
-        return Started(app=app, about=[str(line) for line in about])
+        app, about, section = here[0].load()(url)
+        return Started(app=app, about=[str(line) for line in about], section=dict(section))
     except (Exception, SystemExit) as error:  # an adapter's import may do anything
         told = f"{type(error).__name__}: {' '.join(str(error).split())}"
         hint = f"; try pip install '{here[0].dist.name}[sandbox]'" if _lacks(error) else ""

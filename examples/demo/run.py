@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from time import perf_counter
 
+import buying
+import outage
 import story
 from reckoning import reckon
 from server import Deployment
@@ -40,33 +42,48 @@ def main() -> int:
     return 0
 
 
+CHAPTERS = (
+    story.stock_and_clients,
+    buying.assortment,
+    story.wait_until_seen,
+    story.hit_and_replay,
+    story.miss_and_retry,
+    buying.answered_too_late,
+    buying.approved,
+    buying.refused,
+    outage.outage,
+    story.bulk,
+    story.cancel,
+    story.strangers,
+    story.one_after_another,
+    story.rush,
+    buying.found,
+    buying.counted,
+    reckon,
+)
+"""In order. The vendor that does not answer comes early: it is asked again a minute later."""
+
+
 def tell(scene: Scene) -> None:
     """From an empty folder to the last table."""
     teller, server = scene.teller, scene.server
     with teller.chapter(
         "A server out of nothing",
-        "Configuration, keys, database; then server, Redis and pump in one command.",
+        "Configuration, keys, database; then server, Redis, worker and vendors in one command.",
     ):
-        teller.does("starship init shop")
+        teller.does("starship init shop --with-sandboxes")
         folder, server.folder = server.folder, server.folder.parent
-        server.quietly("init", folder.name)
+        server.quietly("init", folder.name, "--with-sandboxes")
         server.folder = folder
         (folder / "vouchers").mkdir(exist_ok=True)
-        teller.does("starship up")
+        server.sets("vendors.pinelabs", "timeout", 2.0)
+        server.sets("buying", "breaker_failures", 2)
+        server.sets("buying", "breaker_rest_seconds", 5)
+        teller.does("starship up --with-sandboxes")
     with server.up():
+        teller.sees(f"vendors to try things at: {', '.join(server.vendors)}")
         teller.sees(f"{server.url}, its API described at {server.url}/docs")
-        for chapters in (
-            story.stock_and_clients,
-            story.wait_until_seen,
-            story.hit_and_replay,
-            story.miss_and_retry,
-            story.bulk,
-            story.cancel,
-            story.strangers,
-            story.one_after_another,
-            story.rush,
-            reckon,
-        ):
+        for chapters in CHAPTERS:
             chapters(scene)
         if stays():
             stay(scene)

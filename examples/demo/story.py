@@ -34,6 +34,9 @@ class Scene:
     burst: list[Timed] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     """Every code that any answer held, and how many orders it was in."""
+    misses: int = 0
+    late: int = 0
+    """The order whose vendor did not answer."""
 
     def body(self, code: str, denomination: str, quantity: int = 1) -> dict[str, Any]:
         product = self.products[code]
@@ -41,6 +44,17 @@ class Scene:
 
     def balance(self, name: str, client: Client) -> Decimal:
         return Decimal(client.get(f"/wallets/{self.wallets[name]}")["amount"])
+
+    def purchases(self, order_id: int) -> list[dict[str, Any]]:
+        """Of an order, as an operator sees them."""
+        found: list[dict[str, Any]] = self.server.quietly("purchase", "list", "--order",
+                                                          str(order_id))  # fmt: skip
+        return found
+
+    def purchase(self, order_id: int) -> dict[str, Any]:
+        """The only one."""
+        (one,) = self.purchases(order_id)
+        return one
 
     def keep(self, order: dict[str, Any]) -> list[str]:
         """Count the codes of an order, once for each order."""

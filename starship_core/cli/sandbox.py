@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -57,12 +58,16 @@ async def _serve(call: Call, name: str, started: Started, at: tuple[str, socket.
     """Until it is stopped; who reads the answer may connect at once, as the port is open."""
     import uvicorn
 
+    from starship_core.embedded_sandboxes import LIFELINE
+
     url, listening = at
-    document = {"name": name, "url": url, "about": started.about}
+    document = {"name": name, "url": url, "about": started.about, "section": started.section}
     call.answer(
         document, "\n".join([f"{name}'s sandbox at {url}; stop it with Ctrl-C", *started.about])
     )
     sys.stdout.flush()
+    if LIFELINE in os.environ:  # its starter is no more, and it holds nothing to be missed
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 0)
     config = uvicorn.Config(started.app, log_level="warning")
     await uvicorn.Server(config).serve(sockets=[listening])
 

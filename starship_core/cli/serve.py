@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -13,7 +13,10 @@ import rich_click as click
 from starship_core.cli.console import Call, reading
 
 if TYPE_CHECKING:
+    import socket
+
     from starship_core.config import Config
+    from starship_core.embedded_sandboxes import Place
     from starship_core.ship import Ship
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -98,8 +101,13 @@ def serve(call: Call, /, workers: int, fd: int | None, **options: Any) -> None:
 
 @click.command()
 @_options
+@click.option(
+    "--with-sandboxes",
+    is_flag=True,
+    help="Run the vendors' sandboxes, too, where the vendors' base_url says; not in live.",
+)
 @reading
-def up(call: Call, /, **options: Any) -> None:
+def up(call: Call, /, with_sandboxes: bool, **options: Any) -> None:  # noqa: FBT001  # a flag of the command line
     """Run everything in one command: database, Redis, server, worker.
 
     For one machine: brings a Redis along unless one is configured, brings the schema up to date,
@@ -110,15 +118,28 @@ def up(call: Call, /, **options: Any) -> None:
     Examples:
       starship init shop --demo && cd shop && starship up
       starship up --port 9000
+      starship init shop --with-sandboxes && cd shop && starship up --with-sandboxes
     """
-    from starship_core.sweeps import registered
+    from starship_core.embedded_sandboxes import places
 
     config = configured(call, options)
-    server = import_module(_SERVER)
-    listener = server.bind(config.server.host, config.server.port)
-    kinds = list(registered(config))
-    announce = _announcer(call, "Up", worker=kinds)
-    run(server.serve_embedded(config, listener, announce, _worker_beside))
+    wanted = places(config) if with_sandboxes else []
+    listener = import_module(_SERVER).bind(config.server.host, config.server.port)
+    run(_all_of_it(call, config, listener, wanted))
+
+
+async def _all_of_it(
+    call: Call, config: Config, listener: socket.socket, wanted: Sequence[Place]
+) -> None:
+    from starship_core.embedded_sandboxes import sandboxes_at
+    from starship_core.sweeps import registered
+
+    more: dict[str, Any] = {"worker": list(registered(config))}
+    async with sandboxes_at(wanted) as sandboxes:
+        if sandboxes:
+            more["sandboxes"] = sandboxes
+        announce = _announcer(call, "Up", **more)
+        await import_module(_SERVER).serve_embedded(config, listener, announce, _worker_beside)
 
 
 @asynccontextmanager
@@ -149,17 +170,24 @@ def _environment(config: Config) -> str:
     return config.deployment.environment
 
 
-def _announcer(call: Call, word: str, **more: list[str]) -> Callable[[Any], None]:
+def _announcer(call: Call, word: str, **more: Any) -> Callable[[Any], None]:
     """`more` is what else runs in this process."""
 
     def announce(serving: Any) -> None:
         said = {"url": serving.url, "docs": serving.docs, "environment": serving.environment}
         lines = [f"{word}: {serving.url}  ({serving.environment})", f"Docs: {serving.docs}"]
-        lines += [f"{name.capitalize()}: {', '.join(each)}" for name, each in more.items()]
+        lines += [f"{name.capitalize()}: {', '.join(_each(what))}" for name, what in more.items()]
         call.answer({**said, **more}, "\n".join(lines))
         sys.stdout.flush()
 
     return announce
+
+
+def _each(what: Any) -> list[str]:
+    """Names; of sandboxes with their addresses."""
+    if isinstance(what, Mapping):
+        return [f"{name} at {running.url}" for name, running in what.items()]
+    return list(what)
 
 
 def _unsaid(_serving: Any) -> None:

@@ -28,9 +28,9 @@ def test_story_is_true_from_beginning_to_end() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout
     claims = len(re.findall(r"^  ✓ ", done.stdout, flags=re.MULTILINE))
-    assert claims == 36
+    assert claims == 62
     assert f"{claims} claims, all true" in done.stdout
-    assert re.findall(r"^(\d+)\. ", done.stdout, flags=re.MULTILINE)[-1] == "13"
+    assert re.findall(r"^(\d+)\. ", done.stdout, flags=re.MULTILINE)[-1] == "22"
     assert done.stderr == ""
 
 

@@ -89,10 +89,11 @@ def offer(name: str, start: Any, of: str = "starship-ours") -> Offer:
 
 def test_a_sandbox_is_started_with_its_address() -> None:
     """The function of the entry point is given the address, and gives what is served and said."""
-    offers = [offer("ours", lambda url: (f"app at {url}", ["let in", 7]))]
+    offers = [offer("ours", lambda url: (f"app at {url}", ["let in", 7], {"base_url": url}))]
     began = start("ours", "http://127.0.0.1:9101", offers)
 
     assert (began.app, began.about) == ("app at http://127.0.0.1:9101", ["let in", "7"])
+    assert began.section == {"base_url": "http://127.0.0.1:9101"}
     assert [(one.name, one.distribution) for one in installed(offers)] == [
         ("ours", "starship-ours")
     ]
@@ -116,7 +117,7 @@ def broken(_url: str) -> Any:
         ),
         (
             [offer("ours", lambda _: "only an app")],
-            "sandbox ours: cannot be started: ValueError: too many values to unpack (expected 2)",
+            "sandbox ours: cannot be started: ValueError: too many values to unpack (expected 3)",
         ),
         (
             [offer("ours", broken)],

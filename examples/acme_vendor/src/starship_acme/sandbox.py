@@ -50,11 +50,14 @@ class Refusal(Exception):
     """HTTP 422 with a word."""
 
 
-def start(_url: str) -> tuple[Litestar, list[str]]:
-    """For `starship sandbox acme`: the application, and what its visitor has to know."""
+def start(url: str) -> tuple[Litestar, list[str], dict[str, Any]]:
+    """For `starship sandbox acme`: the application, what its visitor has to know, and the section
+    that is let in.
+    """
     world = World()
     goods = [f"{one.id}: {one.least} to {one.most} {one.currency}" for one in GOODS]
-    return sandbox_app(world), [f"api_key {world.api_key}", *goods]
+    section = {"base_url": url, "api_key": world.api_key}
+    return sandbox_app(world), [f"api_key {world.api_key}", *goods], section
 
 
 def sandbox_app(world: World | None = None) -> Litestar:

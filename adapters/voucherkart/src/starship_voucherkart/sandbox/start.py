@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from litestar import Litestar
 
 from starship_voucherkart.sandbox.app import sandbox_app
@@ -9,10 +11,23 @@ from starship_voucherkart.sandbox.goods import GOODS, OUTCOMES
 from starship_voucherkart.sandbox.world import World
 
 
-def start(url: str) -> tuple[Litestar, list[str]]:
-    """The application, and what is printed at its start."""
+def start(url: str) -> tuple[Litestar, list[str], dict[str, Any]]:
+    """The application, what is printed at its start, and the section that is let in."""
     world = World()
-    return sandbox_app(world), greeting(world, url)
+    return sandbox_app(world), greeting(world, url), section(world, url)
+
+
+def section(world: World, url: str) -> dict[str, Any]:
+    """The section `[vendors.NAME]` that is let in, for a world that refuses the same order id."""
+    settings = world.settings
+    return {
+        "use": "voucherkart-rejects",
+        "base_url": url,
+        "username": settings.username,
+        "password": settings.password,
+        "aes_key": settings.aes_key,
+        "aes_iv": settings.aes_iv,
+    }
 
 
 def greeting(world: World, url: str) -> list[str]:
