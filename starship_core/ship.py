@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,8 +22,13 @@ from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, VendorFulfiller, WalletBackend
-from starship_core.registration import Toolbox, VendorRegistration, VendorTraits
+from starship_core.ports import FulfilPolicy, InventorySource, VendorFulfiller, WalletBackend
+from starship_core.registration import (
+    PolicyRegistration,
+    Toolbox,
+    VendorRegistration,
+    VendorTraits,
+)
 from starship_core.throttle import Throttle
 from starship_core.till import Till
 from starship_core.tokens import SharedTokens
@@ -38,6 +44,20 @@ class Vendor:
     plugin: str
     port: VendorFulfiller
     traits: VendorTraits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy instance: who is asked whether a vendor may be bought from without an operator."""
+
+    name: str
+    """The instance's, ours: `products`."""
+    plugin: str
+    port: FulfilPolicy
+    names_products: bool
+    """Only then may it say Allow."""
+    stuck: list[threading.Thread] = field(default_factory=list)
+    """Threads in which it was given up on; those that ended since are taken off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +77,7 @@ class Ship:
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
     vendors: Mapping[str, Vendor]
+    policies: Mapping[str, Policy]
     plugins: Plugins
     till: Till[Any, Any]
     short: set[str] = field(default_factory=set)
@@ -100,6 +121,7 @@ class Ship:
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
                 vendors=_vendors(plugins, ports),
+                policies=_policies(plugins, ports),
                 plugins=plugins,
                 till=Till(),
             )
@@ -115,6 +137,19 @@ def _vendors(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str
         )
         for one in plugins.instances
         if isinstance(one.registration, VendorRegistration)
+    }
+
+
+def _policies(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str, Policy]:
+    return {
+        one.instance_name: Policy(
+            name=one.instance_name,
+            plugin=one.plugin,
+            port=ports["policy", one.instance_name],
+            names_products=one.registration.names_products,
+        )
+        for one in plugins.instances
+        if isinstance(one.registration, PolicyRegistration)
     }
 
 
