@@ -32,7 +32,7 @@ floor: $(READY) ## raise tests/floor.toml to what is collected now
 bench: $(READY) ## orders per second against the bare drivers (QUICK=1: a short look)
 	$(BIN)/python bench/run.py
 
-chaos: $(READY) ## kill servers at random moments under load, then verify (SECONDS=600: 200 kills)
+chaos: $(READY) ## kill servers and workers, restart Redis under load, then verify (SECONDS=600: 200 kills)
 	$(BIN)/python tests/chaos/run.py --seconds $(SECONDS)
 
 lint: $(READY) ## ruff, mypy strict, import rules and our own rules

@@ -37,13 +37,13 @@ def registrations() -> str:
     """Every registration type with its own fields."""
     classes, _ = module(f"{CORE}/registration.py")
     wanted = [c for c in classes if c.name.endswith("Registration")]
-    return "\n".join(_fields_of(c) for c in wanted)
+    return "\n".join(fields_of(c) for c in wanted)
 
 
 def structs(path: str, *names: str) -> str:
     """Some classes of a file with their fields."""
     classes, _ = module(path)
-    return "\n".join(_fields_of(c) for c in classes if c.name in names)
+    return "\n".join(fields_of(c) for c in classes if c.name in names)
 
 
 def ports() -> str:
@@ -66,7 +66,8 @@ def _method(function: Function) -> str:
     return f"{_code(function.signature)}\n\n{function.about}\n"
 
 
-def _fields_of(described: Class) -> str:
+def fields_of(described: Class) -> str:
+    """A heading and a table: what each field is."""
     text = f"### {described.name}\n\n{described.about}\n"
     if not described.fields:
         return text
@@ -100,17 +101,22 @@ def plugin_configuration() -> str:
     """The section of every registration of the plugins in this repository."""
     parts = []
     for entry in sorted(entry_points(group="starship"), key=lambda e: e.name):
+        if entry.name == "acme":  # an example's, whose vendor does not exist
+            continue
         loaded = entry.load()
         for hook in (name for name in dir(loaded) if name.startswith("register_")):
-            parts += [_plugged(registration) for registration in getattr(loaded, hook)()]
+            names: dict[type[msgspec.Struct], list[str]] = {}
+            for registration in getattr(loaded, hook)():
+                names.setdefault(registration.config, []).append(registration.name)
+            parts += [_plugged(struct, uses) for struct, uses in names.items()]
     return "\n".join(parts)
 
 
-def _plugged(registration: Any) -> str:
-    struct = registration.config
+def _plugged(struct: type[msgspec.Struct], uses: Sequence[str]) -> str:
+    """A section, under every name that it is used by."""
     file = Path(inspect.getfile(struct)).relative_to(ROOT)
     (described,) = [c for c in module(str(file))[0] if c.name == struct.__name__]
-    title = f'### `use = "{registration.name}"`\n\n{described.about}\n'
+    title = "### " + ", ".join(f'`use = "{name}"`' for name in uses) + f"\n\n{described.about}\n"
     return f"{title}\n{config_table(described, struct)}" if described.fields else title
 
 
@@ -162,7 +168,7 @@ def exceptions() -> str:
 
 def error_codes() -> str:
     """The client API's codes, in the order of the catalogue."""
-    catalogue = importlib.import_module(f"{CORE}.web.codes").CATALOGUE
+    catalogue = importlib.import_module(f"{CORE}.http.codes").CATALOGUE
     rows = (
         (str(kind.http), f"`{code}`", kind.name, kind.when, kind.retry_helps)
         for code, kind in catalogue.items()

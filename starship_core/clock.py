@@ -8,8 +8,27 @@ from typing import Final
 
 Clock = Callable[[], datetime]
 
+TOLERATED: Final = timedelta(seconds=2)
+"""A clock off by more than this from the database's is told of, and set right."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Steered:
+    """A clock that is set right: a worker whose machine is 40 minutes ahead of the database must
+    not take 40 minutes of other people's dates away.
+    """
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self.offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._base() + self.offset
+
+    def set_right(self, skew: timedelta) -> None:
+        """`skew` is what the right time is ahead of the base clock; a little is left alone."""
+        self.offset = skew if abs(skew) > TOLERATED else timedelta()
 
 
 def utc_now() -> datetime:

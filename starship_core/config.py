@@ -140,7 +140,9 @@ class RetrySection(Section, frozen=True):
     """`[retry]`"""
 
     auto: bool = False
-    """DISABLE_AUTO_ORDER_RETRY=true is the default; the environment variable of that name wins."""
+    """Waiting orders look in the pool again by themselves, never at a vendor. The default is
+    DISABLE_AUTO_ORDER_RETRY=true; the environment variable of that name wins.
+    """
 
 
 class BuyingSection(Section, frozen=True):

@@ -27,6 +27,8 @@ from starship_core.pricing import Conversion
 __all__ = ["Conversion", "Rates"]
 
 REFRESH: Final = timedelta(seconds=60)
+RECENT: Final = 2 * REFRESH + timedelta(seconds=30)
+"""Rates that a worker fetched this lately are as good as asking for them."""
 PROVIDER_SECONDS: Final = 5.0
 """The deadline of one question to the provider."""
 AGAIN_AFTER: Final = 5.0
@@ -39,7 +41,8 @@ _LONGEST_RATE: Final = 40
 _log = structlog.get_logger()
 
 _LATEST: Final = """
-SELECT id, rates, source, as_of FROM fx_tables WHERE base = $1 ORDER BY as_of DESC, id DESC LIMIT 1
+SELECT id, rates, source, as_of, fetched_at FROM fx_tables
+WHERE base = $1 ORDER BY as_of DESC, id DESC LIMIT 1
 """
 _INSERT: Final = """
 INSERT INTO fx_tables (base, rates, source, as_of, fetched_at) VALUES ($1, $2, $3, $4, $5)
@@ -57,6 +60,10 @@ class _Held(Struct):
     """False: the provider says that it has no such currency."""
     due: float = 0.0
     asking: asyncio.Task[None] | None = None
+    looked: bool = False
+    """Whether SQL was asked for what a worker fetched."""
+    answered: bool = False
+    """Whether the provider gave a table when it was last asked."""
 
 
 class Rates:
@@ -103,8 +110,19 @@ class Rates:
         """All rates of one base currency, however old: to look at, never to price with."""
         return self._known(base, await self._fresh(base))
 
+    async def refresh(self, base: str) -> bool:
+        """Ask the provider now, before anybody needs it; whether it gave a table. Never raises."""
+        held = self._held.setdefault(base, _Held())
+        if held.asking is None:
+            held.asking = asyncio.create_task(self._ask(base, held))
+        await asyncio.wait({held.asking})
+        return held.answered
+
     async def _fresh(self, base: str) -> _Held:
         held = self._held.setdefault(base, _Held())
+        if not held.looked:
+            held.looked = True
+            await self._remember(base, held, since=self._now() - RECENT)
         if held.asking is None and self._monotonic() >= held.due:
             held.asking = asyncio.create_task(self._ask(base, held))
         if held.asking is not None and (held.table is None or self._stale(held.table)):
@@ -135,10 +153,11 @@ class Rates:
     async def _ask(self, base: str, held: _Held) -> None:
         """One question to the provider; a failure changes nothing but when to ask again."""
         pause = AGAIN_AFTER
+        held.answered = False
         try:
             async with asyncio.timeout(PROVIDER_SECONDS):
                 table = checked(await self._provider.rates(base), base, self._now())
-            held.table, held.known = table, True
+            held.table, held.known, held.answered = table, True, True
             pause = self._refresh
             await self._database.run(keep, table, self._now())
         except (InvalidInput, NotFound):
@@ -146,19 +165,21 @@ class Rates:
         except Exception as error:  # noqa: BLE001  # whatever escapes a plugin or the database
             _log.warning("fx.refresh_failed", base=base, error=type(error).__name__)
             if held.table is None:
-                await self._remember(base, held)
+                await self._remember(base, held, since=None)
         finally:
             held.due = self._monotonic() + pause
             held.asking = None
 
-    async def _remember(self, base: str, held: _Held) -> None:
-        """The table that an earlier process was given, when the provider gives none."""
+    async def _remember(self, base: str, held: _Held, *, since: datetime | None) -> None:
+        """The table that another process was given: a moment ago by a worker, so that nobody waits
+        for the provider; or whenever it was, when the provider gives none.
+        """
         try:
-            kept = await self._database.read(last_kept, base)
+            kept = await self._database.read(last_kept, base, since)
         except StarshipError as error:
             _log.warning("fx.table_unreadable", base=base, error=type(error).__name__)
         else:
-            if kept is not None:
+            if kept is not None and held.table is None:
                 held.table = kept
 
 
@@ -181,18 +202,20 @@ def keep(tx: Transaction, table: FxTable, fetched_at: datetime) -> None:
     rates = _encode(table.rates)
     latest = tx.execute(_LATEST, table.base)
     if latest and tuple(latest[0][1:3]) == (rates, table.source):
-        if micros(table.as_of) > latest[0][3]:
+        if micros(table.as_of) >= latest[0][3]:
             tx.execute(_CONFIRM, micros(table.as_of), micros(fetched_at), latest[0][0])
         return
     tx.execute(_INSERT, table.base, rates, table.source, micros(table.as_of), micros(fetched_at))
 
 
-def last_kept(tx: Transaction, base: str) -> FxTable | None:
-    """The newest stored table of a base currency."""
+def last_kept(tx: Transaction, base: str, since: datetime | None = None) -> FxTable | None:
+    """The newest stored table of a base currency, if it was fetched `since` then."""
     rows = tx.execute(_LATEST, base)
     if not rows:
         return None
-    _, rates, source, as_of = rows[0]
+    _, rates, source, as_of, fetched_at = rows[0]
+    if since is not None and fetched_at < micros(since):
+        return None
     return FxTable(base=base, rates=_decode(rates), source=source, as_of=moment(as_of))
 
 

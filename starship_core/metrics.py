@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -78,3 +82,45 @@ class Metrics:
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # the library has no types here
         return generate_latest(everyone)
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """The work of all workers, as the tables tell it: the same from whichever process is asked."""
+
+    workers: int
+    oldest_due: Mapping[str, float]
+    runs: Mapping[str, int]
+    failures: Mapping[str, int]
+
+
+def exposition_of_work(figures: Figures) -> bytes:
+    """The text of these figures, to be added to a process' own."""
+    registry = CollectorRegistry()
+    registry.register(_Work(figures))
+    return generate_latest(registry)
+
+
+class _Work(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._figures
+        workers = "Workers that polled in the last half minute."
+        yield GaugeMetricFamily("starship_workers_alive", workers, value=found.workers)
+        due = GaugeMetricFamily(
+            "starship_sweep_oldest_due_seconds",
+            "Age of the oldest due work, by kind; 0 when nothing is due.",
+            labels=["kind"],
+        )
+        for kind, age in found.oldest_due.items():
+            due.add_metric([kind], age)
+        yield due
+        for name, about, counts in (
+            ("runs", "Sweeps that did something, by kind.", found.runs),
+            ("failures", "Sweeps that failed, by kind.", found.failures),
+        ):
+            counter = CounterMetricFamily(f"starship_sweep_{name}", about, labels=["kind"])
+            for kind, count in counts.items():
+                counter.add_metric([kind], count)
+            yield counter

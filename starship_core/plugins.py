@@ -1,9 +1,9 @@
 """Find the enabled plugins, refuse what is wrong with any of them, and say what they registered.
 
-The only user of `importlib.metadata`. Entry points are walked one by one, and each implementation
-of a hook is called separately: `load_setuptools_entrypoints` skips a taken name in silence, and one
-call to all would lose every result with the first fault. So every fault names its plugin, and one
-report has them all.
+The only one who asks for them. Entry points are walked one by one, and each implementation of a
+hook is called separately: `load_setuptools_entrypoints` skips a taken name in silence, and one call
+to all would lose every result with the first fault. So every fault names its plugin, and one report
+has them all.
 """
 
 from __future__ import annotations

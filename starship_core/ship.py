@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -14,9 +14,9 @@ import structlog
 
 from starship_core.access import Access
 from starship_core.catalogue import Catalogue
-from starship_core.clock import Clock, utc_now
+from starship_core.clock import Clock, micros, utc_now
 from starship_core.config import Config
-from starship_core.database import Database, opened
+from starship_core.database import Database, Tx, opened
 from starship_core.fx import Rates
 from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
@@ -29,6 +29,7 @@ from starship_core.registration import (
     VendorRegistration,
     VendorTraits,
 )
+from starship_core.store.slots import database_time as database_clock
 from starship_core.throttle import Throttle
 from starship_core.till import Till
 from starship_core.tokens import SharedTokens
@@ -66,6 +67,8 @@ class Ship:
 
     config: Config
     now: Clock
+    database_time: Callable[[Tx], int]
+    """Microseconds by the clock that all processes share; the injected one where there is one."""
     database: Database
     vault: Vault
     pool: Pool
@@ -86,12 +89,17 @@ class Ship:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, config: Config, *, now: Clock = utc_now, redis_url: str | None = None
+        cls,
+        config: Config,
+        *,
+        now: Clock = utc_now,
+        redis_url: str | None = None,
+        database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
-        """Assemble what the configuration names; everything is closed at the end, last opened
-        first.
+        """Assemble what the configuration names; closed at the end, last opened first.
 
-        `redis_url` wins over the configuration's. Connects to no vendor. Raises ConfigError,
+        `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
+        unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
         PluginError.
         """
         plugins = find(config)
@@ -99,25 +107,21 @@ class Ship:
         pool = Pool(redis_url or config.redis.url, prefix=config.deployment.name)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(pool.close)
-            section = config.database
-            database = await stack.enter_async_context(
-                opened(section.url, folder=config.folder, connections=section.connections)
-            )
+            database = await stack.enter_async_context(_database(config))
             toolbox = partial(toolbox_for, config=config, database=database, now=now, vault=vault)
             ports = await _opened(plugins.instances, stack, toolbox)
-            max_age = timedelta(hours=config.pricing.fx_max_age_hours)
-            environment = config.deployment.environment
             yield cls(
                 config=config,
                 now=now,
+                database_time=database_time or _shared_clock(now),
                 database=database,
                 vault=vault,
                 pool=pool,
                 limits=Limits(pool.attempt, prefix=config.deployment.name),
                 throttle=Throttle(pool.attempt, prefix=config.deployment.name),
                 catalogue=Catalogue(database, now),
-                access=Access(database, vault, now, environment=environment),
-                fx=Rates(ports["fx", "fx"], database, now, max_age=max_age),
+                access=Access(database, vault, now, environment=config.deployment.environment),
+                fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
                 sources={name: port for (kind, name), port in ports.items() if kind == "source"},
                 vendors=_vendors(plugins, ports),
@@ -151,6 +155,19 @@ def _policies(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[st
         for one in plugins.instances
         if isinstance(one.registration, PolicyRegistration)
     }
+
+
+def _database(config: Config) -> AbstractAsyncContextManager[Database]:
+    section = config.database
+    return opened(section.url, folder=config.folder, connections=section.connections)
+
+
+def _max_age(config: Config) -> timedelta:
+    return timedelta(hours=config.pricing.fx_max_age_hours)
+
+
+def _shared_clock(now: Clock) -> Callable[[Tx], int]:
+    return database_clock if now is utc_now else lambda _tx: micros(now())
 
 
 async def _opened(

@@ -53,8 +53,9 @@ class Entry(NamedTuple):
 
 COMMANDS: Final[Mapping[str, Entry]] = {
     "init": Entry("init:init", "Write a new deployment: configuration, keys, database."),
-    "up": Entry("serve:up", "Run everything in one command: database, Redis, server, pump."),
+    "up": Entry("serve:up", "Run everything in one command: database, Redis, server, worker."),
     "serve": Entry("serve:serve", "Run one production server process."),
+    "worker": Entry("worker:worker", "Run what is due: the pump, expiry, rates and other sweeps."),
     "check": Entry("check:check", "Refuse what is wrong with the configuration and the plugins."),
     "plugins": Entry("plugins:plugins", "List installed plugins, their configuration and facts."),
     "db": Entry("db:db", "Look at the database's schema and bring it up to date."),
@@ -71,6 +72,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "purchase": Entry("purchase:purchase", "List purchases, show them, and settle those in doubt."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
+    "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),
+    "sandbox": Entry("sandbox:sandbox", "Run a vendor's API on this machine, to try things at."),
 }
 
 

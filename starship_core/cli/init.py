@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
 from starship_core.cli.console import Call, making, warnings_only
-from starship_core.errors import ConfigError, PluginError
+from starship_core.cli.folder import fresh
+from starship_core.errors import PluginError
 
 if TYPE_CHECKING:
     from starship_core.cli.demo import Demo
@@ -58,39 +57,13 @@ def init(call: Call, folder: Path, demo: bool) -> None:  # noqa: FBT001  # a fla
       starship init shop --demo
       starship init shop --demo --json
     """
-    with _fresh(folder):
+    with fresh(folder):
         config = _configured(folder)
         with call.progress("database and keys"), warnings_only():
             asyncio.run(_founded(config))
             filled = _filled(config) if demo else None
     document = {"folder": folder, "config": config.path, "demo": filled and filled.document()}
     call.answer(document, "\n".join(_next_steps(folder, filled)))
-
-
-@contextmanager
-def _fresh(folder: Path) -> Iterator[None]:
-    """An empty folder, and none of our doing left in it when something fails."""
-    existed = folder.exists()
-    if existed and any(folder.iterdir()):
-        raise ConfigError(
-            f"{folder} is not empty; name a folder that is, or that does not exist yet"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException as error:
-        if folder.is_dir():
-            _emptied(folder, existed=existed)
-        if isinstance(error, OSError):
-            raise ConfigError(f"{folder}: {error.strerror or error}") from None
-        raise
-
-
-def _emptied(folder: Path, *, existed: bool) -> None:
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if not existed:
-        folder.rmdir()
 
 
 def _configured(folder: Path) -> Config:

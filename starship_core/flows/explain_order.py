@@ -18,6 +18,7 @@ from starship_core.model import BULK_ABOVE, Money, Order
 from starship_core.ship import Ship
 from starship_core.store.change import WAITING, floor_now
 from starship_core.store.orders import find_order
+from starship_core.store.purchase_steps import purchase_steps
 
 _EVENTS: Final = """
 SELECT created_at, event_type, revision, data FROM outbox WHERE order_id = $1
@@ -47,6 +48,12 @@ _WHY: Final = {
     "order.replaced": "a bad voucher was replaced by another",
 }
 _BULK: Final = f"an order of more than {BULK_ABOVE} units is parked; no vendor was called"
+_BOUGHT_FOR: Final = {
+    "NEEDS_REVIEW": "a purchase for it is in doubt: `starship purchase list --state NEEDS_REVIEW`",
+    "VENDOR_ORDER_FAILED": "a purchase for it failed, and nothing more is being bought",
+    "VENDOR_VOUCHER_FETCHED": "vouchers were bought for it, and cannot be given to this client",
+}
+"""By sub-status: why an order waits that a vendor was asked for."""
 _NEXT: Final = {
     "PENDING": "waits for stock and a retry, for an approved vendor purchase, or for a cancel",
     "PARTIALLY_DELIVERED": "the rest waits for stock and a retry, for an approved vendor purchase, "
@@ -104,7 +111,11 @@ def _happened(tx: Tx, order_id: int) -> tuple[Order, list[Step]]:
         Step(at=rfc3339(moment(at)), what=kind, why=why.get(kind, ""), revision=revision)
         for at, kind, revision, _data in tx.execute(_EVENTS, order_id)
     ]
-    return order, steps
+    bought = [
+        Step(at=rfc3339(moment(at)), what=what, why=why)
+        for at, what, why in purchase_steps(tx, order_id)
+    ]
+    return order, sorted([*steps, *bought], key=lambda step: datetime.fromisoformat(step.at))
 
 
 class Stock(Struct, frozen=True, kw_only=True):
@@ -196,7 +207,8 @@ def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
         sub_status=order.sub_status, product=order.product_name, sku=str(order.sku),
         quantity=order.quantity, delivered=order.delivered_quantity, pending=_missing(order),
         wallet_id=order.wallet_id, charged=str(order.charged),
-        refunded=str(Money(order.refunded, order.price.currency)), why=_reason(order, hands),
+        refunded=str(Money(order.refunded, order.price.currency)),
+        why=_BOUGHT_FOR.get(order.sub_status or "") or _reason(order, hands),
         stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock),
     )  # fmt: skip
 

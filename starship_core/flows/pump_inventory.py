@@ -15,12 +15,13 @@ from typing import Final, Protocol, TypeVar
 from starship_core.audit import By, record
 from starship_core.clock import micros, moment
 from starship_core.database import Database
-from starship_core.errors import Unavailable
+from starship_core.errors import Unavailable, WrongState
 from starship_core.lease import Lease, leased
 from starship_core.model import Sku, Want
 from starship_core.ports import InventorySource, Transaction
 from starship_core.ship import Ship
 from starship_core.snapshot import Snapshot
+from starship_core.stock.expiry import take_out_expired
 from starship_core.stock.intake import Judge, Judged, Unit, compare
 from starship_core.stock.mirror import mirror
 from starship_core.stock.pulling import Fault, chunks, confirm, passed_over, recalled
@@ -29,9 +30,7 @@ from starship_core.stock.report import Pumped, Tally
 from starship_core.stock.table import (
     CHUNK,
     Pooled,
-    dead,
     draw_ids,
-    expire,
     put_on_sale,
     received,
 )
@@ -68,6 +67,20 @@ async def pump(
         if report.changed:
             await ship.database.run(_write_down, by, report, micros(ship.now()))
     return report
+
+
+async def sweep_pump(ship: Ship) -> int:
+    """The pump on time: how many units changed their place.
+
+    While another pump is running there is nothing to do. Raises Unavailable when a source failed.
+    """
+    try:
+        report = await pump(ship, by=By(actor="pump"))
+    except WrongState:
+        return 0
+    if report.failed:
+        raise Unavailable("a source could not be read to its end", retry_after=60)
+    return report.pooled + report.expired + report.recalled
 
 
 async def rehearse(
@@ -168,10 +181,7 @@ class _Pump:
     async def expire(self) -> None:
         """What has expired leaves the stock and the pool."""
         at = micros(self.ship.now())
-        for ids in _in_chunks(await self.ship.database.read(dead, at)):
-            gone = await self.ship.database.run(expire, ids, at)
-            self.tally.expired += len(gone)
-            await self._unload(gone)
+        self.tally.expired += await take_out_expired(self.ship.database, self.ship.pool, at)
 
     async def resume(self) -> None:
         """Put on sale what a pump that was killed left behind, and what was unblocked since."""

@@ -64,6 +64,12 @@ Index(
     postgresql_where=text("state = 'received'"),
     sqlite_where=text("state = 'received'"),
 )
+Index(
+    "ix_vouchers_perishable",
+    vouchers.c.expires_at,
+    postgresql_where=text("state IN ('received', 'pooled')"),
+    sqlite_where=text("state IN ('received', 'pooled')"),
+)
 Index("ix_vouchers_order", vouchers.c.order_id)
 Index("ix_vouchers_key", vouchers.c.key_id, vouchers.c.id)
 quarantine = Table(

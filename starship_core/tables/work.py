@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Index, PrimaryKeyConstraint, Table
 
-from starship_core.tables.columns import identity, integer, maybe_string, metadata, string
+from starship_core.tables.columns import (
+    identity,
+    integer,
+    maybe_integer,
+    maybe_string,
+    metadata,
+    string,
+)
 
 audit = Table(
     "audit",
@@ -28,3 +35,43 @@ counters = Table(
 
 `catalogue`: bumped by every change.
 """
+cron_slots = Table(
+    "cron_slots",
+    metadata,
+    string("kind"),
+    integer("slot"),
+    string("token"),
+    string("worker"),
+    integer("claims", 1),
+    integer("claimed_at"),
+    integer("held_until"),
+    maybe_integer("ended_at"),
+    PrimaryKeyConstraint("kind", "slot"),
+)
+"""A slot of a kind is one row, so it is run once; `token` says whose writes still count."""
+sweep_runs = Table(
+    "sweep_runs",
+    metadata,
+    string("kind"),
+    integer("runs", 0),
+    integer("failures", 0),
+    integer("began_at"),
+    integer("ended_at"),
+    string("result"),
+    integer("done", 0),
+    string("worker"),
+    PrimaryKeyConstraint("kind"),
+)
+"""Of each kind how often it ran, and how the last run ended."""
+workers = Table(
+    "workers",
+    metadata,
+    string("name"),
+    string("host"),
+    integer("pid"),
+    integer("started_at"),
+    integer("polled_at"),
+    integer("skew"),
+    PrimaryKeyConstraint("name"),
+)
+"""Who polls for work; alive is who did so lately. `skew`: the database's clock less its own."""

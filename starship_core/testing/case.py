@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from starship_core import Money, Secret, VendorRegistration
-from starship_core.config_file import Place
+from starship_core import Money, VendorFulfiller, VendorRegistration
+from starship_core.testing.plug_case import fitted, secrets_of
 from starship_core.testing.scrub import Envelope
 
 LINES: Final = ("good", "rejected", "partial", "delayed")
@@ -38,6 +37,9 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class VendorCase:
     """An adapter, how its section looks, and what can be bought at its sandbox."""
+
+    registers: ClassVar = VendorRegistration
+    port: ClassVar = VendorFulfiller
 
     registration: VendorRegistration[Any]
     section: Mapping[str, Any]
@@ -71,20 +73,11 @@ class VendorCase:
 
     def secrets(self) -> dict[str, str]:
         """Fields of the section that are secrets, with their values."""
-        config = self.config(NOWHERE)
-        return {
-            name: value.reveal()
-            for name in self.section
-            if isinstance(value := getattr(config, name), Secret)
-        }
+        return secrets_of(self.config(NOWHERE), self.section)
 
     def config(self, url: str, **changed: Any) -> Any:
         """The section in its own type, as the core makes it."""
-        place = Place(file=Path("starship.toml"), section=f"vendors.{self.name}")
-        fields = {**self.section, self.url: url, **changed}
-        config, problems = place.fit(fields, self.registration.config)
-        assert config is not None, f"the case's section does not fit: {problems}"
-        return config
+        return fitted(self.registration, {**self.section, self.url: url, **changed})
 
     def given(self) -> tuple[str | None, dict[str, Any], dict[str, str]]:
         """From the environment, for a recording: address, other fields, purchases.

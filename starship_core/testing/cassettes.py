@@ -8,13 +8,11 @@ it comes from.
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +21,7 @@ from msgspec import Struct
 from vcr.persisters.filesystem import FilesystemPersister
 from vcr.serialize import serialize
 
+from starship_core.testing.network import without_network
 from starship_core.testing.scrub import HEADERS, MARK, Scrubber
 
 MATCH: Final = ("method", "scheme", "host", "port", "path", "query", "body")
@@ -83,27 +82,6 @@ def replayed(file: Path) -> Iterator[None]:
             if not cassette.play_counts[number]]  # fmt: skip
     told = ", ".join(f"{request.method} {request.path}" for request in left)
     assert not left, f"{file.name} holds what nobody asks for any more: {told}; record it again"
-
-
-@contextmanager
-def without_network() -> Iterator[None]:
-    """Whoever connects to another machine, or to this one, fails; sockets of files are let be."""
-
-    def refuse(one: socket.socket, address: Any) -> Any:
-        if one.family == socket.AF_UNIX:
-            return connect(one, address)
-        raise AssertionError(f"the network was used: {address}")
-
-    def unknown(host: Any, *_: Any, **__: Any) -> Any:
-        raise AssertionError(f"the network was used: {host}")
-
-    connect = socket.socket.connect
-    with (
-        patch.object(socket.socket, "connect", refuse),
-        patch.object(socket.socket, "connect_ex", refuse),
-        patch.object(socket, "getaddrinfo", unknown),
-    ):
-        yield
 
 
 def exchanges(file: Path) -> Sequence[tuple[Any, dict[str, Any]]]:

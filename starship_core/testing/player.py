@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starship_core.testing.cassettes import exchanges
+from starship_core.testing.scrub import Envelope, unsealed
 
 PLANTED: Final = "PLANTED-CODE-7F3A-11C0"
 """Stands in answers that an adapter cannot understand; it must not come out anywhere."""
@@ -80,6 +81,8 @@ class Player:
     tape: Sequence[tuple[Any, dict[str, Any]]]
     carries: str
     fault: Fault | None
+    envelopes: Sequence[Envelope] = ()
+    """How a request may hide the reference."""
     url: str = ""
     hit: int = 0
     """Requests that the fault met: those that carry the reference."""
@@ -110,7 +113,7 @@ class Player:
     ) -> bool:
         """Whether the connection stays open."""
         fault = self.fault
-        if fault is None or self.carries.lower().encode() not in request.lower():
+        if fault is None or not self._carries(request):
             writer.write(self._recorded(request))
             await writer.drain()
             return True
@@ -122,6 +125,10 @@ class Player:
             writer.write(_written(fault.status, fault.body, fault.media, fault.missing))
             await writer.drain()
         return fault.status is not None and not fault.missing
+
+    def _carries(self, request: bytes) -> bool:
+        text = unsealed(request.decode(errors="replace"), self.envelopes)
+        return self.carries.lower() in text.lower()
 
     def _recorded(self, request: bytes) -> bytes:
         head, _, body = request.partition(b"\r\n\r\n")
@@ -146,10 +153,27 @@ class Player:
 
 @asynccontextmanager
 async def playing(
-    file: Path, fault: Fault | None = None, *, carries: str = ""
+    file: Path,
+    fault: Fault | None = None,
+    *,
+    carries: str = "",
+    envelopes: Sequence[Envelope] = (),
 ) -> AsyncIterator[Player]:
     """A player of `file` on a free port."""
-    player = Player(exchanges(file), carries, fault)
+    async with listening(Player(exchanges(file), carries, fault, envelopes)) as player:
+        yield player
+
+
+@asynccontextmanager
+async def going_wrong(fault: Fault) -> AsyncIterator[Player]:
+    """A server whose every answer is the fault."""
+    async with listening(Player((), "", fault)) as player:
+        yield player
+
+
+@asynccontextmanager
+async def listening(player: Player) -> AsyncIterator[Player]:
+    """A player on a free port."""
     async with await asyncio.start_server(player.accept, "127.0.0.1", 0) as server:
         player.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield player

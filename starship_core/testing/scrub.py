@@ -31,10 +31,11 @@ _DEPTH: Final = 5
 _URL: Final = re.compile(r"(https?://[^/?#]*)(.*)", re.DOTALL)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _STANDARD: Final = str.maketrans("-_", "+/")
+_JWT: Final = re.compile(r"\beyJ[\w-]{10,}(?:\.[\w-]+){1,2}")
 _LEAKS: Final = {
     "a bearer token": re.compile(r"\bBearer\s+(?!FAKE)[\w.~+/=-]{8,}"),
     "credentials of HTTP Basic": re.compile(r"\bBasic\s+(?!FAKE)[A-Za-z0-9+/]{8,}={0,2}"),
-    "a JSON web token": re.compile(r"\beyJ[\w-]{10,}\.[\w-]{10,}"),
+    "a JSON web token": _JWT,
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
 
@@ -44,6 +45,12 @@ class Envelope(NamedTuple):
 
     open: Callable[[str], str | None]
     seal: Callable[[str], str]
+
+
+def unsealed(text: str, envelopes: Sequence[Envelope]) -> str:
+    """`text`, and after it what is sealed in it."""
+    found = (one.open(token) for token in _TOKEN.findall(text) for one in envelopes)
+    return "\n".join([text, *(inner for inner in found if inner is not None)])
 
 
 def fake(value: str, ordinal: int) -> str:
@@ -109,7 +116,7 @@ class Scrubber:
 
     def text(self, text: str, depth: int = 0) -> str:
         """`text` without a secret that is known, or that a key gives away."""
-        cleaned = self._known(self._keyed(text))
+        cleaned = self._known(_JWT.sub(lambda found: self.learn(found[0]), self._keyed(text)))
         if depth >= _DEPTH:
             return cleaned
         for envelope in self._envelopes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from starship_core import Accepted, Money, Purchase, Secret, Sku, VendorReply
 from starship_core.testing.case import NOWHERE, Line, VendorCase
 from starship_core.testing.cassettes import Facts, facts_of, recorded, replayed
 from starship_core.testing.player import Player
+from starship_core.testing.plug_case import called
 from starship_core.testing.plugs import toolbox
 from starship_core.testing.scrub import SHORTEST, Scan, Scrubber, is_fake
 from starship_core.testing.serving import served
@@ -28,8 +28,6 @@ from starship_core.testing.serving import served
 PURCHASE: Final = "buys_what_was_ordered.yaml"
 LOOKS: Final = 40
 """How often an order is looked up until it must have ended."""
-ENOUGH: Final = 20.0
-"""Seconds after which a check gives up on a call."""
 
 
 @dataclass
@@ -182,9 +180,7 @@ class Stage:
 
     async def call(self, asked: Any) -> Any:
         """Its result, or what it raises; TimeoutError after a while, which no check expects."""
-        assert inspect.isawaitable(asked), "a method of the port is not async"
-        async with asyncio.timeout(ENOUGH):
-            return await asked
+        return await called(asked)
 
     def _swaps(self, given: Mapping[str, Any]) -> dict[str, str]:
         fakes = self.case.secrets()

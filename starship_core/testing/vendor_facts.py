@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-import subprocess
-import sys
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import pytest
 
-from starship_core import PLUGIN_API, Secret, VendorRegistration
 from starship_core.testing.case import NOWHERE
-from starship_core.testing.cassettes import without_network
 from starship_core.testing.kit import Conformance
 from starship_core.testing.scrub import is_fake
 from starship_core.testing.stage import Stage, reference
@@ -21,48 +14,12 @@ from starship_core.testing.stage import Stage, reference
 OPERATIONS: Final = frozenset(
     {"buy", "find", "catalogue", "balance", "reverse", "orders", "transactions", "rates", "token"}
 )
-HEAVY: Final = (
-    "httpx2", "httpx", "httpcore", "httpcore2", "aiohttp", "requests", "litestar", "uvicorn",
-)  # fmt: skip
-_SECRET: Final = re.compile(r"secret|password|passwd|token|private|api_?key|(^|_)(pin|iv)$")
 
 
 class FactChecks(Conformance):
-    """Of the registration, before anything is opened."""
+    """Of a vendor's section and traits."""
 
     pytestmark = pytest.mark.asyncio
-
-    async def test_registration_is_well_formed(self, stage: Stage) -> None:
-        """A name, this plugin API, a function that opens.
-
-        If this fails: compare `VendorRegistration(…)` with the page on hooks; `api` is a literal.
-        """
-        registration = stage.case.registration
-        assert isinstance(registration, VendorRegistration)
-        assert registration.name.replace("-", "").isalnum(), "letters, digits and hyphens"
-        assert type(registration.api) is int
-        assert registration.api == PLUGIN_API
-        assert callable(registration.open)
-
-    async def test_config_refuses_a_misspelt_field(self, stage: Stage) -> None:
-        """A frozen Struct that forbids unknown fields.
-
-        If this fails: `class Config(Struct, frozen=True, forbid_unknown_fields=True)`.
-        """
-        shape = stage.case.registration.config
-        assert issubclass(shape, msgspec.Struct)
-        told = shape.__struct_config__
-        assert told.frozen, "an open adapter's section does not change"
-        assert told.forbid_unknown_fields, "a misspelt field would be ignored in silence"
-
-    async def test_secrets_are_secrets(self, stage: Stage) -> None:
-        """A field whose name says so has the type `Secret`.
-
-        If this fails: give the field the type `Secret`; as text it is printed with the section.
-        """
-        fields = msgspec.structs.fields(stage.case.registration.config)
-        plain = [f.name for f in fields if _SECRET.search(f.name) and Secret not in _types(f.type)]
-        assert plain == []
 
     async def test_the_cases_secrets_are_fakes(self, stage: Stage) -> None:
         """What stands in the test file is nobody's, and can be told from the real.
@@ -78,38 +35,6 @@ class FactChecks(Conformance):
         """
         with pytest.raises(AssertionError, match="does not fit"):
             stage.case.config("http://vendor.example")
-
-    async def test_opening_asks_nobody(self, stage: Stage) -> None:
-        """A vendor that is down does not stop the server.
-
-        If this fails: connect, and fetch tokens, with the first call and not in `open`.
-        """
-        with without_network():
-            async with stage.opened_anywhere() as vendor:
-                assert vendor is not None
-
-    async def test_the_port_has_its_methods(self, stage: Stage) -> None:
-        """`buy` and `find` are coroutines, `catalogue` is an async generator.
-
-        If this fails: compare the signatures with `VendorFulfiller` on the page on ports.
-        """
-        async with stage.opened_anywhere() as vendor:
-            assert inspect.iscoroutinefunction(vendor.buy)
-            assert inspect.iscoroutinefunction(vendor.find)
-            assert hasattr(vendor.catalogue(), "__anext__")
-
-    async def test_the_import_is_light(self, stage: Stage) -> None:
-        """A plugin that is listed is not opened; no HTTP client, no sandbox is loaded for it.
-
-        If this fails: import the HTTP client inside `open`, and never the sandbox.
-        """
-        module = stage.case.registration.config.__module__.partition(".")[0]
-        late = {*HEAVY, f"{module}.sandbox"}
-        code = f"import sys, {module}; print(sorted({late} & set(sys.modules)))"
-        ran = subprocess.run(  # noqa: ASYNC221, S603  # our own interpreter, for a moment
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
-        )
-        assert ran.stdout.strip() == "[]"
 
     async def test_the_reference_rule_can_be_kept(self, stage: Stage) -> None:
         """It admits enough references that two never meet.
@@ -141,7 +66,3 @@ class FactChecks(Conformance):
         assert 0 < getattr(config, stage.case.timeout) <= traits.buy_timeout
         assert traits.settle_seconds > 0
         assert traits.max_units >= 1
-
-
-def _types(hint: Any) -> tuple[Any, ...]:
-    return getattr(hint, "__args__", ()) or (hint,)

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from starship_core import Accepted, Ambiguous, Bought, Money, Refused, Voucher
-from starship_core.testing.cassettes import exchanges, facts_of, without_network
+from starship_core.testing.cassettes import exchanges, facts_of
 from starship_core.testing.kit import Conformance
-from starship_core.testing.scrub import assert_clean
+from starship_core.testing.network import without_network
+from starship_core.testing.scrub import assert_clean, unsealed
 from starship_core.testing.stage import Stage
 
 STRANGER = "stranger"
@@ -77,7 +78,7 @@ class PurchaseChecks(Conformance):
         """
         tape = stage.tape
         sent = tape.purchase().reference.lower()
-        assert [one for one, _ in exchanges(tape.file) if sent in _whole(one)]
+        assert [one for one, _ in exchanges(tape.file) if sent in _whole(tape, one)]
 
     async def test_find_tells_what_buy_bought(self, stage: Stage) -> None:
         """The same vouchers each time it is asked, for as long as the vendor keeps them.
@@ -109,7 +110,7 @@ class PurchaseChecks(Conformance):
         If this fails: `find` sends what `buy` sends; look up instead.
         """
         tape = stage.tape
-        asked = [_request(one) for one, _ in exchanges(tape.file)]
+        asked = [_request(tape, one) for one, _ in exchanges(tape.file)]
         first = next((one for one in asked if tape.purchase().reference.lower() in one), asked[0])
         assert asked.count(first) == 1
 
@@ -256,11 +257,11 @@ def _codes(voucher: Voucher) -> list[str]:
     return [part.reveal() for part in parts if part is not None]
 
 
-def _whole(request: Any) -> str:
-    body = (request.body or b"").decode(errors="replace")
-    return f"{_request(request)} {dict(request.headers)}{body}".lower()
+def _whole(tape: Stage, request: Any) -> str:
+    return f"{_request(tape, request)} {dict(request.headers)}".lower()
 
 
-def _request(request: Any) -> str:
-    body = (request.body or b"").decode(errors="replace")
+def _request(tape: Stage, request: Any) -> str:
+    """Address and body, with what is sealed in it."""
+    body = unsealed((request.body or b"").decode(errors="replace"), tape.case.envelopes)
     return f"{request.method} {request.uri} {body}".lower()

@@ -16,6 +16,7 @@ credentials are in the environment; every other run plays them, with the network
 from __future__ import annotations
 
 from starship_core.testing.case import Line, VendorCase
+from starship_core.testing.plug_facts import PlugChecks
 from starship_core.testing.scrub import Envelope, assert_clean, fake
 from starship_core.testing.stage import Stage
 from starship_core.testing.vendor_callbacks import CallbackChecks
@@ -34,5 +35,5 @@ __all__ = [
 ]
 
 
-class VendorConformance(FactChecks, PurchaseChecks, CallbackChecks, FaultChecks):
+class VendorConformance(PlugChecks, FactChecks, PurchaseChecks, CallbackChecks, FaultChecks):
     """Inherit it with an empty body. Needs the fixture `case`."""

@@ -12,14 +12,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from starship_core.http.errors import answer
+from starship_core.http.exchange import App, Reply
+from starship_core.http.openapi import document
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
 from starship_core.web import catalogue, docs, explain, orders, status, wallets
-from starship_core.web.errors import answer
-from starship_core.web.exchange import App, Reply
 from starship_core.web.gate import Gate
-from starship_core.web.openapi import document
 
 ROOT: Final = "/api/v1"
 

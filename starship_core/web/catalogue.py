@@ -13,12 +13,12 @@ from starship_core.access import Client
 from starship_core.catalogue import Country, Currency, Snapshot
 from starship_core.clock import rfc3339
 from starship_core.errors import InvalidInput, Unavailable
+from starship_core.http.exchange import AnyRequest, caller, ship_of
+from starship_core.http.openapi import Operation, Parameter, documented, paged
+from starship_core.http.paging import flag
 from starship_core.model import FxTable, minor_text
 from starship_core.ship import Ship
 from starship_core.web import products, shelves
-from starship_core.web.exchange import AnyRequest, caller, ship_of
-from starship_core.web.openapi import Operation, Parameter, documented, paged
-from starship_core.web.paging import flag
 from starship_core.web.shelves import ACTIVE_ONLY, AT, PER_PAGE, collection_query, one_page
 
 BASE: Final = "USD"

@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from litestar import get
 from litestar.types import ASGIApp
 
-from starship_core.web.codes import CATALOGUE
-from starship_core.web.exchange import AnyRequest, Reply
+from starship_core.http.codes import CATALOGUE
+from starship_core.http.exchange import AnyRequest, Reply
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 

@@ -9,10 +9,10 @@ from litestar import post
 from litestar.types import ASGIApp
 from msgspec import Struct
 
+from starship_core.http.errors import header
+from starship_core.http.exchange import AnyRequest, body_of, json_reply, ship_of
+from starship_core.http.openapi import Operation, documented
 from starship_core.signature import Request, canonical, parse
-from starship_core.web.errors import header
-from starship_core.web.exchange import AnyRequest, body_of, json_reply, ship_of
-from starship_core.web.openapi import Operation, documented
 
 
 class Explanation(Struct, frozen=True, kw_only=True):

@@ -13,12 +13,8 @@ from typing import Final
 import structlog
 
 from starship_core.access import Client, Credential, matches
-from starship_core.limits import CHEAP, WHOLE, limit_key
-from starship_core.metrics import Metrics
-from starship_core.ship import Ship
-from starship_core.signature import Request, parse, verify
-from starship_core.web.errors import Problem, log_fault, problem_of, whole_seconds
-from starship_core.web.exchange import (
+from starship_core.http.errors import Problem, log_fault, problem_of, whole_seconds
+from starship_core.http.exchange import (
     Answer,
     App,
     Gone,
@@ -30,6 +26,10 @@ from starship_core.web.exchange import (
     replaying,
     request_id_of,
 )
+from starship_core.limits import CHEAP, WHOLE, limit_key
+from starship_core.metrics import Metrics
+from starship_core.ship import Ship
+from starship_core.signature import Request, parse, verify
 from starship_core.web.peer import Peers, neighbourhood
 
 PUBLIC: Final = frozenset({"/status", "/ready", "/metrics", "/docs", "/openapi.json"})

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from starship_core.flows.explain_order import Timeline
+from starship_core.http.amounts import Amount
+from starship_core.http.openapi import ID, Operation, Parameter, documented, paged
 from starship_core.model import Status
-from starship_core.web.amounts import Amount
-from starship_core.web.openapi import ID, Operation, Parameter, documented, paged
 from starship_core.web.order_answer import OrderAnswer, OrderSummary
 
 _LARGEST: Final = 2**63 - 1

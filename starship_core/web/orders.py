@@ -23,10 +23,9 @@ from starship_core.flows.read_order import (
     list_orders,
     read_order,
 )
-from starship_core.new_order import NewOrder
-from starship_core.web.amounts import read_amount
-from starship_core.web.errors import decode, idempotency_key, invalid, require_json
-from starship_core.web.exchange import (
+from starship_core.http.amounts import read_amount
+from starship_core.http.errors import decode, idempotency_key, invalid, require_json
+from starship_core.http.exchange import (
     AnyRequest,
     body_of,
     caller,
@@ -35,6 +34,8 @@ from starship_core.web.exchange import (
     request_id,
     ship_of,
 )
+from starship_core.http.paging import path_id, read_page, read_query, whole
+from starship_core.new_order import NewOrder
 from starship_core.web.order_answer import just_placed, summary, whole_order
 from starship_core.web.order_description import (
     LIST,
@@ -45,7 +46,6 @@ from starship_core.web.order_description import (
     TIMELINE,
     OrderBody,
 )
-from starship_core.web.paging import path_id, read_page, read_query, whole
 
 _METADATA_BYTES: Final = 4096
 _VOUCHERS_A_PAGE: Final = 1000

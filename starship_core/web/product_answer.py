@@ -10,11 +10,11 @@ from starship_core.access import Client
 from starship_core.catalogue import Product, Snapshot
 from starship_core.clock import rfc3339
 from starship_core.flows.quote_charges import Charges
+from starship_core.http.amounts import Amount, percent_text
 from starship_core.model import DeliveryTime, Sku, minor_text
 from starship_core.pricing import discount_for
 from starship_core.ship import Ship
 from starship_core.store.pooled import delivery_time
-from starship_core.web.amounts import Amount, percent_text
 
 _LARGEST: Final = 2**63 - 1
 

@@ -19,11 +19,9 @@ from starship_core.flows.quote_charges import (
     quote_charges,
     stock_of,
 )
-from starship_core.model import DeliveryTime
-from starship_core.new_order import NewOrder
-from starship_core.web.amounts import read_amount
-from starship_core.web.errors import decode, require_json
-from starship_core.web.exchange import (
+from starship_core.http.amounts import read_amount
+from starship_core.http.errors import decode, require_json
+from starship_core.http.exchange import (
     AnyRequest,
     Reply,
     body_of,
@@ -32,8 +30,10 @@ from starship_core.web.exchange import (
     request_id,
     ship_of,
 )
-from starship_core.web.openapi import ID, Operation, Parameter, documented, paged, sortable
-from starship_core.web.paging import Sort, path_id, read_page, read_query, read_sort, whole
+from starship_core.http.openapi import ID, Operation, Parameter, documented, paged, sortable
+from starship_core.http.paging import Sort, path_id, read_page, read_query, read_sort, whole
+from starship_core.model import DeliveryTime
+from starship_core.new_order import NewOrder
 from starship_core.web.product_answer import (
     AvailabilityAnswer,
     AvailabilityBody,

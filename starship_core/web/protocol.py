@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from starship_core.web.errors import JSON, Problem
+from starship_core.http.errors import JSON, Problem
 
 LONGEST_HEAD: Final = 64 << 10
 """Bytes of request line and headers; proxies in front have lower limits."""

@@ -9,7 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from typing import Any, Final
 
 import structlog
@@ -17,21 +22,17 @@ import uvicorn
 from msgspec import Struct
 
 from starship_core import schema
-from starship_core.audit import By
 from starship_core.config import Config
 from starship_core.embedded import embedded_redis, redis_url
-from starship_core.errors import ConfigError, StarshipError
-from starship_core.flows.pump_inventory import pump
+from starship_core.errors import ConfigError
+from starship_core.http.exchange import App
 from starship_core.logs import fault
 from starship_core.ship import Ship
 from starship_core.web.app import create_app
-from starship_core.web.exchange import App
 from starship_core.web.protocol import BoundedHead
 
 DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take after the order to stop."""
-PUMP_EVERY: Final = 30 * 60
-"""Seconds between two runs of the pump in an embedded deployment."""
 LIFELINE: Final = "STARSHIP_LIFELINE"
 """Set in a worker's environment: its standard input is a pipe that only its supervisor holds."""
 _BACKLOG: Final = 2048
@@ -51,6 +52,8 @@ class Serving(Struct, frozen=True):
 
 
 Announce = Callable[[Serving], None]
+Beside = Callable[[Ship, str], AbstractAsyncContextManager[None]]
+"""What runs in the same process while it serves: told the deployment and where Redis is."""
 
 
 def bind(host: str, port: int, *, fd: int | None = None) -> socket.socket:
@@ -83,36 +86,18 @@ async def _ready_ship(config: Config) -> AsyncIterator[Ship]:
         yield ship
 
 
-async def serve_embedded(config: Config, listener: socket.socket, announce: Announce) -> None:
-    """As `serve`, with all it needs: Redis, the schema brought up to date, the pump on time."""
+async def serve_embedded(
+    config: Config, listener: socket.socket, announce: Announce, beside: Beside
+) -> None:
+    """As `serve`, with all it needs: Redis, the schema brought up to date, a worker beside it."""
     async with AsyncExitStack() as stack:
-        url = config.redis.url or await stack.enter_async_context(embedded_redis(config.folder))
+        url = config.redis.url
+        if url is None:
+            url = await stack.enter_async_context(embedded_redis(config.folder))
         ship = await stack.enter_async_context(Ship.open(config, redis_url=url))
         await schema.upgrade(ship.database, ship.plugins.migrations())
-        pumping: list[asyncio.Task[None]] = []
-
-        def answering(serving: Serving) -> None:
-            announce(serving)
-            pumping.append(asyncio.create_task(_pump_on_time(ship)))
-
-        try:
-            await _run(ship, listener, answering)
-        finally:
-            for task in pumping:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-
-async def _pump_on_time(ship: Ship) -> None:
-    while True:
-        try:
-            await pump(ship, by=By(actor="pump"))
-        except StarshipError as error:
-            _log.warning("pump.failed", reason=str(error))
-        except Exception as error:  # noqa: BLE001  # the next run may be better off; the server goes on
-            _log.error("pump.failed", **fault(error))
-        await asyncio.sleep(PUMP_EVERY)
+        await stack.enter_async_context(beside(ship, url))
+        await _run(ship, listener, announce)
 
 
 async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:

@@ -12,9 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 from starship_core.catalogue import Category, Snapshot
 from starship_core.clock import rfc3339
 from starship_core.errors import NotFound
-from starship_core.web.exchange import AnyRequest, Reply, json_reply, ship_of
-from starship_core.web.openapi import FLAG, ID, Operation, Parameter, documented, paged
-from starship_core.web.paging import flag, path_id, read_page, read_query
+from starship_core.http.exchange import AnyRequest, Reply, json_reply, ship_of
+from starship_core.http.openapi import FLAG, ID, Operation, Parameter, documented, paged
+from starship_core.http.paging import flag, path_id, read_page, read_query
 
 T = TypeVar("T")
 

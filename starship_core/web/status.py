@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import Final, Literal, cast
 
 import msgspec
@@ -12,16 +13,17 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from starship_core import schema
-from starship_core.clock import micros
-from starship_core.database import PostgreSQL, SQLite, Tx
+from starship_core.clock import TOLERATED
+from starship_core.database import PostgreSQL, SQLite
 from starship_core.errors import StarshipError
-from starship_core.metrics import CONTENT_TYPE
+from starship_core.http.errors import JSON
+from starship_core.http.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
+from starship_core.http.openapi import Operation, documented
+from starship_core.metrics import CONTENT_TYPE, Figures, exposition_of_work
 from starship_core.ship import Ship
-from starship_core.web.errors import JSON
-from starship_core.web.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
-from starship_core.web.openapi import Operation, documented
+from starship_core.store.slots import SECOND
+from starship_core.sweeps import State, look
 
-_OLDEST: Final = "SELECT min(created_at) FROM outbox WHERE position IS NULL"
 _LOOK_EVERY: Final = 1.0
 """Seconds: nobody is asked for, so watching must not become work."""
 _PATIENCE: Final = 3.0
@@ -44,7 +46,11 @@ class ReadyAnswer(Struct, frozen=True, kw_only=True):
     database_schema: Literal["current", "other", "unknown"]
     redis: Literal["ok", "degraded"]
     oldest_due_seconds: float | None
-    """Age of the oldest event that nobody has been told of yet; null when there is none."""
+    """Age of the oldest work that a worker should have done by now; null when there is none."""
+    workers: int
+    """How many polled for work lately; orders are taken without any."""
+    clock_skew_seconds: float | None
+    """What the database's clock is ahead of this server's; null up to 2 s."""
 
 
 class Readiness:
@@ -55,6 +61,8 @@ class Readiness:
         self._looking = asyncio.Lock()
         self._good_until = 0.0
         self._last: ReadyAnswer | None = None
+        self.work: State | None = None
+        """As it was when somebody looked last; None: the database was away."""
 
     async def look(self) -> ReadyAnswer:
         async with self._looking:
@@ -66,21 +74,23 @@ class Readiness:
     async def _look(self) -> ReadyAnswer:
         redis = await self._ship.pool.ping() and not self._ship.pool.degraded
         found: Literal["current", "other", "unknown"] = "unknown"
-        oldest: int | None = None
+        self.work = None
         try:
             async with asyncio.timeout(_PATIENCE):
                 found = await self._schema()
                 if found == "current":
-                    oldest = await self._ship.database.read(_oldest)
+                    self.work = await look(self._ship)
         except (StarshipError, TimeoutError):
             found = "unknown"
-        age = None if oldest is None else (micros(self._ship.now()) - oldest) / 1_000_000
+        work = self.work
         return ReadyAnswer(
             status=_overall(found, redis=redis),
             database="unavailable" if found == "unknown" else "ok",
             database_schema=found,
             redis="ok" if redis else "degraded",
-            oldest_due_seconds=age,
+            oldest_due_seconds=None if work is None else work.oldest,
+            workers=0 if work is None else len(work.workers),
+            clock_skew_seconds=None if work is None else _told_skew(work.skew),
         )
 
     async def _schema(self) -> Literal["current", "other"]:
@@ -95,9 +105,8 @@ def _overall(found: str, *, redis: bool) -> Literal["ready", "degraded", "unavai
     return "ready" if redis else "degraded"
 
 
-def _oldest(tx: Tx) -> int | None:
-    found: int | None = tx.execute(_OLDEST)[0][0]
-    return found
+def _told_skew(skew: int) -> float | None:
+    return skew / SECOND if abs(skew) > TOLERATED // timedelta(microseconds=1) else None
 
 
 @get(
@@ -122,7 +131,7 @@ async def get_status(request: AnyRequest) -> ASGIApp:
 
 _READY_EXAMPLE: Final = {
     "status": "ready", "database": "ok", "database_schema": "current", "redis": "ok",
-    "oldest_due_seconds": None,
+    "oldest_due_seconds": None, "workers": 2, "clock_skew_seconds": None,
 }  # fmt: skip
 
 
@@ -159,7 +168,21 @@ async def get_ready(request: AnyRequest) -> ASGIApp:
 async def get_metrics(request: AnyRequest) -> ASGIApp:
     metrics = metrics_of(request)
     metrics.pool_degraded.set(ship_of(request).pool.degraded)
-    return Reply(metrics.exposition(), media_type=CONTENT_TYPE.encode())
+    readiness: Readiness = request.app.state.readiness
+    await readiness.look()
+    text = metrics.exposition()
+    if readiness.work is not None:
+        text += exposition_of_work(_figures(readiness.work))
+    return Reply(text, media_type=CONTENT_TYPE.encode())
+
+
+def _figures(work: State) -> Figures:
+    return Figures(
+        workers=len(work.workers),
+        oldest_due={kind: work.age(kind) or 0.0 for kind in work.due},
+        runs={kind: run.runs for kind, run in work.runs.items()},
+        failures={kind: run.failures for kind, run in work.runs.items()},
+    )
 
 
 ROUTES: Final = (get_status, get_ready, get_metrics)

@@ -14,12 +14,12 @@ from starship_core.access import Client
 from starship_core.clock import moment, rfc3339
 from starship_core.database import Tx, json_rows
 from starship_core.errors import NotFound
+from starship_core.http.errors import invalid
+from starship_core.http.exchange import AnyRequest, caller, json_reply, ship_of
+from starship_core.http.openapi import ID, Operation, Parameter, documented, paged, sortable
+from starship_core.http.paging import Page, Sort, path_id, read_page, read_query, read_sort, whole
 from starship_core.model import minor_text
 from starship_core.ship import Ship
-from starship_core.web.errors import invalid
-from starship_core.web.exchange import AnyRequest, caller, json_reply, ship_of
-from starship_core.web.openapi import ID, Operation, Parameter, documented, paged, sortable
-from starship_core.web.paging import Page, Sort, path_id, read_page, read_query, read_sort, whole
 
 _WALLETS: Final = """
 SELECT id, currency, account, type, credit_limit, is_active, created_at, updated_at

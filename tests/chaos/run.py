@@ -1,4 +1,4 @@
-"""`make chaos`: kill server processes at random moments under load, then verify."""
+"""`make chaos`: kill servers and workers, restart Redis, at random moments at load; then verify."""
 
 from __future__ import annotations
 

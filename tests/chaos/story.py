@@ -24,6 +24,7 @@ from starship_core.database import opened
 from starship_core.testing.fixtures import _created, installed_migrations
 from starship_core.testing.servers import RedisServer, postgresql, redis_server
 from tests.chaos.checks import Readings, codes, one_order_a_key, untrue, wallets
+from tests.chaos.crew import Crew
 from tests.chaos.load import PRODUCTS, Load
 from tests.chaos.operating import Operator
 from tests.chaos.victims import Killer, NoServer, Victim
@@ -63,6 +64,7 @@ class Attack:
         chance = random.Random(f"{seed} {phase.name}")
         self.chance = chance
         self.killer = Killer(self.victims, chance)
+        self.crew = Crew(fleet, chance)
 
     async def run(self) -> Ended:
         buyers = [await self.fleet.buyer(f"client-{n}", "10000000.00") for n in range(BUYERS)]
@@ -72,9 +74,11 @@ class Attack:
         self.operator = Operator(self.fleet, self.load, self.chance)
         try:
             await asyncio.gather(*[victim.start() for victim in self.victims])
+            await self.crew.start()
             await self._storm()
             return await self._calm()
         finally:
+            await self.crew.gone()
             for victim in self.victims:
                 await victim.gone()
 
@@ -83,6 +87,7 @@ class Attack:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.load.run(phase.seconds, a_second=A_SECOND))
             tasks.create_task(self.operator.run(phase.seconds))
+            tasks.create_task(self.crew.run(phase.seconds))
             tasks.create_task(
                 self.killer.run(phase.kills, phase.seconds, lambda: self.load.in_flight)
             )
@@ -91,6 +96,8 @@ class Attack:
         """Nobody dies any more: look at everything."""
         load, fleet = self.load, self.fleet
         await self.operator.drain()
+        lost_work = await self.crew.lost()
+        hands = await self.crew.ends()
         readings = Readings(load, self.victims[-1])
         await readings.read(time.monotonic() + self.phase.reading)
         read = [asked for asked in load.asked if asked.key in readings.orders]
@@ -112,6 +119,9 @@ class Attack:
             "wallets hold what they should": money,
             "starship verify is clean": violations,
             "the operator met no fault": self.operator.faults,
+            "no cron slot was run twice": self.crew.twice(),
+            "no work is lost": lost_work,
+            "workers end with 0": [f"a worker ended with {each}" for each in hands if each],
             "servers were killed, came back, and end with 0": self._deaths(ends),
         }
         figures = self._figures() | {
@@ -137,6 +147,7 @@ class Attack:
             "kills": f"{self.killer.kills} of {self.phase.kills}",
             "kills while an order was under way": str(self.killer.busy_kills),
             "slowest start": f"{max(victim.slowest_boot for victim in self.victims):.1f} s",
+            **{name: str(count) for name, count in sorted(self.crew.counts.items())},
             "orders": str(len(self.load.asked)),
             "answers": str(counts["answers"]),
             "of them replays": str(counts["replayed"]),
@@ -225,6 +236,6 @@ def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str,
         if len(evidence) > EVIDENCE:
             console.print(f"       and {len(evidence) - EVIDENCE} more")
     if any(ended.checks.values()):
-        for log in sorted(folder.glob("server-*.log")):
+        for log in [*sorted(folder.glob("server-*.log")), *folder.glob("workers.log")]:
             sys.stdout.write(f"--- the end of {log.name}\n{log.read_text()[-4000:]}\n")
     return {f"{phase.name}: {check}": evidence for check, evidence in ended.checks.items()}

@@ -144,6 +144,28 @@ def leaking() -> VendorCase:
     return replace(CASE, registration=replace(GOOD, open=opened))
 
 
+def once() -> VendorCase:
+    """Opens only when nothing else of its kind is open."""
+    taken: list[bool] = []
+
+    @asynccontextmanager
+    async def opened(config: Any, toolbox: Any) -> AsyncIterator[Any]:
+        assert not taken, "there is one already"
+        taken.append(True)
+        try:
+            async with GOOD.open(config, toolbox) as inner:
+                yield inner
+        finally:
+            taken.clear()
+
+    return replace(CASE, registration=replace(GOOD, open=opened))
+
+
+class Telling(Around):
+    def __repr__(self) -> str:
+        return f"Bamboo({FAKE})"
+
+
 class PlainFind(Around):
     def find(self, purchase: Purchase) -> Awaitable[Any]:  # type: ignore[override]  # the fault
         return self.inner.find(purchase)  # type: ignore[no-any-return]
@@ -384,6 +406,8 @@ BAD: dict[str, VendorCase] = {
     ),
     "plain_http_is_refused": configured(AnyAddress),
     "opening_asks_nobody": eager(),
+    "it_opens_again": once(),
+    "opening_tells_no_secret": acting(Telling),
     "the_port_has_its_methods": acting(PlainFind),
     "limits_are_of_known_operations": claiming(rate_limits={"checkout": Rate(2, 1)}),
     "the_adapter_gives_up_before_the_core_does": claiming(buy_timeout=10.0),

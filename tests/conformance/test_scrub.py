@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from starship_core.testing import scrub
 from starship_core.testing.scrub import Envelope, Scan, Scrubber, assert_clean, fake, is_fake
 
 CODE = "QX7R-93KD-5T/W"
@@ -38,6 +39,11 @@ def unsealed(text: str) -> str | None:
 
 
 SEALED = Envelope(open=unsealed, seal=lambda text: b64(turned("sealed:" + text)))
+
+
+def sealed_or_not(text: str) -> str:
+    """All that a reader with the key sees."""
+    return scrub.unsealed(text, (SEALED,))
 
 
 def cassette(**places: Any) -> str:
@@ -167,6 +173,29 @@ def test_a_given_secret_is_replaced_however_it_is_written(written: Any) -> None:
         assert form(SECRET) not in cleaned
     assert cleaned != text
     assert "before" in cleaned
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("text", [TOKEN, json.dumps({"t": TOKEN}), SEALED.seal(TOKEN)])
+def test_a_token_becomes_a_fake_by_its_look(text: str) -> None:
+    """Nobody names it beforehand; where it comes again, it is the same fake."""
+    scrubber = Scrubber(KEYS, {}, (SEALED,))
+    cleaned = scrubber.text(text)
+    assert TOKEN not in sealed_or_not(cleaned)
+    assert is_fake(scrubber.text(TOKEN))
+    assert scrubber.text(TOKEN) in sealed_or_not(cleaned)
+    assert findings(cassette(body=cleaned)) == []
+
+
+def test_what_is_sealed_can_be_looked_for() -> None:
+    """The text as it travels, and after it all that is sealed in it."""
+    body = json.dumps(
+        {"payload": SEALED.seal('{"id": "R-1"}'), "other": "bm90IHNlYWxlZCBhdCBhbGw="}
+    )
+    assert sealed_or_not(body) == body + '\n{"id": "R-1"}'
+    assert scrub.unsealed(body, ()) == body
 
 
 def test_one_code_becomes_one_fake() -> None:

@@ -1,7 +1,6 @@
 """The vendor kit itself: for each check a bad adapter that this check fails, and no other."""
 
 import asyncio
-import inspect
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 import pytest
 from starship_bamboo.sandbox import Settings, World, sandbox_app
 
-from starship_core.testing.kit import Conformance, advice
+from starship_core.testing.kit import Conformance
 from starship_core.testing.serving import served
 from starship_core.testing.stage import Stage
 from starship_core.testing.vendor_faults import FaultChecks
 from starship_core.testing.vendors import VendorCase, VendorConformance
 from tests.conformance.bad_vendors import BAD, CASE, GOOD, LEFT_OPEN, RECORDED, SHORT, claiming
+from tests.conformance.failing import given
 
 pytest_plugins = ["pytester"]
 TAPES = Path(__file__).parents[2] / "adapters" / "bamboo" / "tests" / "cassettes"
@@ -32,12 +32,6 @@ def tapes(tmp_path: Path) -> Path:
     """Bamboo's cassettes, to spoil."""
     shutil.copytree(TAPES / "bamboo", tmp_path / "bamboo")
     return tmp_path / "bamboo"
-
-
-def given(check: Any) -> dict[str, Any]:
-    """What a check is called with: the first of its faults, if it takes faults."""
-    (mark,) = [m for m in getattr(check, "pytestmark", ()) if m.name == "parametrize"] or [None]
-    return {} if mark is None else {mark.args[0]: mark.args[1][0]}
 
 
 async def failing(
@@ -151,16 +145,6 @@ def test_every_check_has_its_bad_adapter() -> None:
         "cassettes_say_where_they_come_from",
     }
     assert {f"test_{name}" for name in (*BAD, *RECORDED, *own)} == set(CHECKS)
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_every_check_gives_advice(name: str) -> None:
-    """What it is for in the first sentence, what to do in the last."""
-    check = getattr(VendorConformance, name)
-    about, _, told = (inspect.getdoc(check) or "").partition("\n\nIf this fails: ")
-    assert about
-    assert told
-    assert advice(check) == " ".join(told.split())
 
 
 def test_a_check_cannot_be_dropped() -> None:

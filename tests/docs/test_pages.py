@@ -13,7 +13,7 @@ import pytest
 
 from starship_core import config, errors, hookspecs, ports
 from starship_core.cli import COMMANDS
-from starship_core.web.codes import CATALOGUE
+from starship_core.http.codes import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -18,11 +18,11 @@ from starship_core.config import DeploymentSection, LimitsSection, ServerSection
 from starship_core.errors import Unavailable
 from starship_core.flows.manage_clients import change_client
 from starship_core.flows.manage_credentials import Rotation, Which, allow_addresses, revoke, rotate
+from starship_core.http.codes import CATALOGUE
 from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_routes, operations
-from starship_core.web.codes import CATALOGUE
 from starship_core.web.gate import PUBLIC
 
 ANA = By(actor="operator:ana", request_id="test")
@@ -540,7 +540,9 @@ async def test_a_caller_who_hangs_up_leaves_no_fault(acme: Any) -> None:
 
 
 async def test_status_and_readiness(acme: Any) -> None:
-    """Liveness tells version and environment; readiness stays 200 without Redis."""
+    """Liveness tells version and environment; readiness stays 200 without Redis, and without a
+    worker, whose work is due.
+    """
     status = await acme.http.get("/status")
     assert status.json()["status"] == "ok"
     assert status.json()["environment"] == "test"
@@ -551,7 +553,9 @@ async def test_status_and_readiness(acme: Any) -> None:
         "database": "ok",
         "database_schema": "current",
         "redis": "degraded",
-        "oldest_due_seconds": None,
+        "oldest_due_seconds": 0.0,
+        "workers": 0,
+        "clock_skew_seconds": None,
     }
 
 

@@ -130,6 +130,16 @@ def config_of(folder: Any) -> Any:
     return load(folder / "starship.toml")
 
 
+async def settled(http: httpx2.AsyncClient, url: str) -> Any:
+    """The answer once the worker beside the server has begun, and has done what was due."""
+    async with asyncio.timeout(60):
+        while True:
+            found = (await http.get(url)).json()
+            if found["workers"] and found["oldest_due_seconds"] is None:
+                return found
+            await asyncio.sleep(0.2)
+
+
 async def test_another_schema_is_refused(folder: Any) -> None:
     """A server of this release serves this release's tables; it says what to run, and exits 2."""
     async with Ship.open(config_of(folder)) as ship:
@@ -238,12 +248,14 @@ class TestSqlite:
         """An empty database and no Redis: one command makes both, and takes both away again."""
         (folder / "starship.db").unlink()
         async with running(folder, "up") as (process, url), httpx2.AsyncClient() as http:
-            assert (await http.get(f"{url}/ready")).json() == {
+            assert await settled(http, f"{url}/ready") == {
                 "status": "ready",
                 "database": "ok",
                 "database_schema": "current",
                 "redis": "ok",
                 "oldest_due_seconds": None,
+                "workers": 1,
+                "clock_skew_seconds": None,
             }
             assert (await http.get(f"{url}/docs")).status_code == 200
             process.send_signal(signal.SIGTERM)

@@ -47,7 +47,8 @@ class Scripted:
         if self.gate is not None:
             await self.gate.wait()
         if self.buys:
-            return await _said(self.buys.pop(0), purchase)
+            said: VendorReply = await _said(self.buys.pop(0), purchase)
+            return said
         return self.sell(purchase)
 
     async def find(self, purchase: Purchase) -> VendorReply | None:

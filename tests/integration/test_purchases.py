@@ -14,6 +14,7 @@ from starship_core.errors import Ambiguous, InvalidInput, Unavailable, WrongStat
 from starship_core.flows.approve_fallback import Approved, approve_fallback
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
+from starship_core.flows.explain_order import explain_order, order_timeline
 from starship_core.flows.read_purchases import reveal_reply
 from starship_core.flows.resolve_purchase import resolve_bought, resolve_not_bought
 from starship_core.flows.retry_order import retry_order
@@ -549,6 +550,21 @@ async def test_settled_as_bought(dock: Dock, acme: Client) -> None:
     assert (one.state, one.received) == ("BOUGHT", 2)
     assert await stands(dock, order_id) == ("DELIVERED", "COMPLETED", 2)
     await dock.sound()
+
+
+async def test_the_timeline_knows_purchases(dock: Dock, acme: Client) -> None:
+    """Approved, refused, and why it waits now; no vendor is named to the client."""
+    ship = await at_market(dock, {"north": Scripted([Refused(reason="no")])})
+    order_id = await parked(dock, acme)
+    await approved(order_id, ship)
+    await sweep_purchases(ship)
+    told = await order_timeline(order_id, acme, ship)
+    assert [step.what for step in told.steps] == [
+        "order.created", "order.pending", "fallback.approved", "purchase.refused",
+    ]  # fmt: skip
+    assert "north" not in str(told)
+    why = (await explain_order(order_id, ship)).why
+    assert why == "a purchase for it failed, and nothing more is being bought"
 
 
 async def test_two_workers_buy_once(dock: Dock, acme: Client) -> None:

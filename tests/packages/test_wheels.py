@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,9 +19,8 @@ import pytest
 
 from tests.e2e.servers import running
 from tests.packages.pythons import chosen
+from tests.packages.wheelhouse import ROOT, UV, install, uv
 
-ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHONS = chosen()
 PINNED = ROOT / "requirements" / "run.txt"
@@ -47,26 +44,6 @@ def names() -> list[str]:
     ]
 
 
-@pytest.fixture(scope="session")
-def wheels(run_folder: Path) -> Path:
-    """Every package, built once a run, by the tools of this environment."""
-    folder = run_folder / "wheels"
-    with (run_folder / "wheels.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            draft = run_folder / "wheels.draft"
-            shutil.rmtree(draft, ignore_errors=True)
-            uv("build", "-q", "--all-packages", "--wheel", "--no-build-isolation",
-               "--python", sys.executable, "--out-dir", str(draft), str(ROOT))  # fmt: skip
-            draft.rename(folder)
-    return folder
-
-
-def uv(*arguments: str) -> None:
-    done = subprocess.run([UV, *arguments], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
-
-
 def test_every_package_is_a_wheel_of_its_own(wheels: Path) -> None:
     """One wheel each, with its own package and type marker, and nothing of the checkout."""
     built = {path.name.split("-")[0]: path for path in wheels.glob("*.whl")}
@@ -77,12 +54,15 @@ def test_every_package_is_a_wheel_of_its_own(wheels: Path) -> None:
             metadata = wheel.read(f"{name}-0.1.0.dist-info/METADATA").decode()
         assert {file.split("/")[0] for file in files} == {name, f"{name}-0.1.0.dist-info"}
         assert f"{name}/py.typed" in files
-        assert not [file for file in files if "/tests/" in file or file.endswith(".pyc")]
+        code = [file for file in files if not file.startswith("starship_core/scaffold/templates/")]
+        assert not [file for file in code if "/tests/" in file or file.endswith(".pyc")]
         assert "License-Expression: Apache-2.0" in metadata
         assert "Requires-Python: >=3.11" in metadata
     with zipfile.ZipFile(built["starship_core"]) as core:
         files = core.namelist()
     assert "starship_core/web/docs.html" in files
+    assert "starship_core/scaffold/templates/every/.gitignore.jinja" in files
+    assert "starship_core/scaffold/templates/vendor/src/MODULE/wire.py.jinja" in files
     assert "starship_core/migrations/versions/v0001_baseline.py" in files
     assert "starship_core-0.1.0.dist-info/licenses/LICENSE" in files
 
@@ -92,12 +72,8 @@ def environment(request: pytest.FixtureRequest, wheels: Path, tmp_path: Path) ->
     """`pip install 'starship-core[standard]'` in an environment of nothing else."""
     folder = tmp_path / "env"
     uv("venv", "-q", "--no-python-downloads", "--python", str(PYTHONS[request.param]), str(folder))
-    install = ["pip", "install", "-q", "--python", str(folder / "bin" / "python"),
-               "--find-links", str(wheels), "--constraints", str(PINNED),
-               "starship-core[standard]"]  # fmt: skip
-    known = subprocess.run([UV, *install, "--offline"], check=False, capture_output=True)
-    if known.returncode != 0:  # something was never downloaded for this Python
-        uv(*install)
+    python = folder / "bin" / "python"
+    install(python, "starship-core[standard]", wheels=wheels, pinned="run.txt")
     return folder
 
 

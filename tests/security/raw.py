@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from starship_core.web.codes import CATALOGUE
+from starship_core.http.codes import CATALOGUE
 
 PATIENCE = 30.0
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
-from starship_core.web.amounts import percent_text, read_amount
-from starship_core.web.errors import Problem
+from starship_core.http.amounts import percent_text, read_amount
+from starship_core.http.errors import Problem
 
 
 class Body(Struct):

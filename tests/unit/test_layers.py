@@ -13,7 +13,7 @@ CONFIG: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["t
 CONTRACTS: list[dict[str, Any]] = CONFIG["importlinter"]["contracts"]
 PLUGINS = sorted(
     file.parent
-    for top in ("adapters", "plugins")
+    for top in ("adapters", "plugins", "examples")
     for file in ROOT.glob(f"{top}/*/src/*/__init__.py")
 )
 
@@ -27,6 +27,7 @@ PLANTS = {
     "Litestar stays": ("pool.py", "litestar"),
     "SQLAlchemy stays": ("fx.py", "sqlalchemy"),
     "Redis is a hint": ("access.py", "redis"),
+    "arq is an alarm clock": ("limits.py", "arq"),
 }
 """One import a contract, which breaks that one and no other."""
 

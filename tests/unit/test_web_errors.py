@@ -16,15 +16,15 @@ from starship_core.errors import (
     Unavailable,
     WrongState,
 )
-from starship_core.model import Secret
-from starship_core.vault import MissingKey, Unsealable
-from starship_core.web.errors import (
+from starship_core.http.errors import (
     Problem,
     decode,
     idempotency_key,
     problem_of,
     require_json,
 )
+from starship_core.model import Secret
+from starship_core.vault import MissingKey, Unsealable
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):

@@ -87,6 +87,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_countries_code")),
     )
     op.create_table(
+        "cron_slots",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("slot", BigInt, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("claims", BigInt, server_default="1", nullable=False),
+        sa.Column("claimed_at", BigInt, nullable=False),
+        sa.Column("held_until", BigInt, nullable=False),
+        sa.Column("ended_at", BigInt, nullable=True),
+        sa.PrimaryKeyConstraint("kind", "slot", name=op.f("pk_cron_slots")),
+    )
+    op.create_table(
         "currencies",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
@@ -158,6 +170,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("origin", name=op.f("uq_quarantine_origin")),
     )
     op.create_table(
+        "sweep_runs",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("runs", BigInt, server_default="0", nullable=False),
+        sa.Column("failures", BigInt, server_default="0", nullable=False),
+        sa.Column("began_at", BigInt, nullable=False),
+        sa.Column("ended_at", BigInt, nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("done", BigInt, server_default="0", nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_sweep_runs")),
+    )
+    op.create_table(
         "switches",
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("is_off", BigInt, server_default="1", nullable=False),
@@ -191,6 +215,16 @@ def upgrade() -> None:
         sa.Column("lease_until", BigInt, nullable=True),
         sa.Column("updated_at", BigInt, nullable=False),
         sa.PrimaryKeyConstraint("instance", "name", name=op.f("pk_vendor_tokens")),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", BigInt, nullable=False),
+        sa.Column("started_at", BigInt, nullable=False),
+        sa.Column("polled_at", BigInt, nullable=False),
+        sa.Column("skew", BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
     )
     op.create_table(
         "credentials",
@@ -726,6 +760,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_vouchers_key", "vouchers", ["key_id", "id"], unique=False)
     op.create_index("ix_vouchers_order", "vouchers", ["order_id"], unique=False)
+    op.create_index(
+        "ix_vouchers_perishable",
+        "vouchers",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('received', 'pooled')"),
+        sqlite_where=sa.text("state IN ('received', 'pooled')"),
+    )
     op.create_index(
         "ix_vouchers_pooled",
         "vouchers",

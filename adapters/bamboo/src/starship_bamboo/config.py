@@ -47,8 +47,8 @@ class RatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     client_id: str
     client_secret: Secret
     base_url: str = BAMBOO
-    timeout: Seconds = 10.0
-    """Seconds without a byte of an answer."""
+    timeout: Annotated[float, Meta(gt=0, le=4.5)] = 4.0
+    """Seconds without a byte of an answer; the core waits for 5."""
 
     def __post_init__(self) -> None:
         _check(self.base_url, self.client_id)

@@ -137,8 +137,12 @@ class BambooRates:
         self._now = now
 
     async def rates(self, base: str) -> FxTable:
+        """Raises Unavailable, also for an answer that says nothing: no money hangs on it."""
         answer = await self._calls.read(_RATES, baseCurrency=base)
-        return reads.rates(answer, base, self._now())
+        try:
+            return reads.rates(answer, base, self._now())
+        except Ambiguous as error:
+            raise Unavailable(str(error), retry_after=300) from None
 
 
 @asynccontextmanager

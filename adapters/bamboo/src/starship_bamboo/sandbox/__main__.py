@@ -8,7 +8,7 @@ import sys
 import uvicorn
 
 from starship_bamboo.sandbox.app import sandbox_app
-from starship_bamboo.sandbox.goods import GOODS, OUTCOMES
+from starship_bamboo.sandbox.start import greeting
 from starship_bamboo.sandbox.world import Settings, World
 
 
@@ -25,23 +25,10 @@ def main() -> None:
         client_id=asked.client_id, client_secret=asked.client_secret, limits=not asked.no_limits
     )
     world = World(settings)
-    sys.stdout.write(_greeting(world, f"http://{asked.host}:{asked.port}"))
+    url = f"http://{asked.host}:{asked.port}"
+    sys.stdout.write("\n".join([f"Bamboo's sandbox at {url}", *greeting(world, url), ""]))
     sys.stdout.flush()
     uvicorn.run(sandbox_app(world), host=asked.host, port=asked.port, log_level="warning")
-
-
-def _greeting(world: World, url: str) -> str:
-    accounts = ", ".join(
-        f"{one.id} ({one.balance} {one.currency})" for one in world.accounts.values() if one.active
-    )
-    lines = [
-        f"Bamboo's sandbox at {url}",
-        f"client_id {world.settings.client_id}, client_secret {world.settings.client_secret}",
-        f"accounts {accounts}",
-        f"purchases are counted at {url}/_sandbox/purchases",
-        *(f"  {one.id}  {one.name}: {OUTCOMES[one.outcome].about}" for one in GOODS),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

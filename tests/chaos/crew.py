@@ -1,0 +1,154 @@
+"""Workers that are killed and stopped at load; a Redis that is restarted and hangs meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from starship_core.sweeps import look
+from tests.chaos.victims import STARSHIP
+from tests.race.fleet import Fleet
+
+COUNT: Final = 2
+ACTS: Final = (
+    ("worker kills", 20),
+    ("worker stops", 5),
+    ("redis restarts", 20),
+    ("redis stops", 5),
+)
+"""In ten minutes; at least one of each in any run."""
+TEN_MINUTES: Final = 600.0
+
+
+class Crew:
+    """Two `starship worker` with auto-retry on, started again whenever they are killed."""
+
+    def __init__(self, fleet: Fleet, chance: random.Random) -> None:
+        self.counts: Counter[str] = Counter()
+        self._fleet = fleet
+        self._chance = chance
+        self._log = fleet.folder / "workers.log"
+        self._hands: list[Process] = []
+        self._redis: subprocess.Popen[bytes] = fleet.redis.process
+        self._restarted: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        self._hands = [await self._hand() for _ in range(COUNT)]
+
+    async def _hand(self) -> Process:
+        with self._log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                STARSHIP, "worker", "--json", cwd=self._fleet.folder, stdin=DEVNULL,
+                stdout=DEVNULL, stderr=log,
+                env={**os.environ, "DISABLE_AUTO_ORDER_RETRY": "false"},
+            )  # fmt: skip
+
+    async def run(self, seconds: float) -> None:
+        """Until the window is over; all are back when this returns."""
+        acts: dict[str, Callable[[], Awaitable[None]]] = {
+            "worker kills": self._kill,
+            "worker stops": self._stop,
+            "redis restarts": self._restart_redis,
+            "redis stops": self._stop_redis,
+        }
+        plan = [
+            (self._chance.uniform(1, seconds), name)
+            for name, often in ACTS
+            for _ in range(max(1, round(often * seconds / TEN_MINUTES)))
+        ]
+        began = time.monotonic()
+        for moment, name in sorted(plan):
+            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+            await acts[name]()
+            self.counts[name] += 1
+
+    async def _kill(self) -> None:
+        place = self._chance.randrange(COUNT)
+        self._hands[place].kill()
+        await self._hands[place].wait()
+        self._hands[place] = await self._hand()
+
+    async def _stop(self) -> None:
+        hand = self._chance.choice(self._hands)
+        hand.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(self._chance.uniform(1, 4))
+        hand.send_signal(signal.SIGCONT)
+
+    async def _stop_redis(self) -> None:
+        self._redis.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(self._chance.uniform(0.5, 2))
+        self._redis.send_signal(signal.SIGCONT)
+
+    async def _restart_redis(self) -> None:
+        self._redis.kill()
+        await asyncio.to_thread(self._redis.wait)
+        command: Any = self._redis.args
+        with (self._fleet.folder / "redis.log").open("ab") as log:
+            self._redis = self._restarted = await asyncio.to_thread(
+                subprocess.Popen, command, stdin=DEVNULL, stdout=log, stderr=log
+            )
+
+    async def ends(self) -> list[int]:
+        """SIGTERM to each; their exit statuses."""
+        for hand in self._hands:
+            hand.terminate()
+        async with asyncio.timeout(60):
+            return [await hand.wait() for hand in self._hands]
+
+    async def gone(self) -> None:
+        """Whatever state they are in."""
+        for hand in self._hands:
+            with contextlib.suppress(ProcessLookupError):
+                hand.kill()
+            await hand.wait()
+        if self._restarted is not None:
+            self._restarted.kill()
+            await asyncio.to_thread(self._restarted.wait)
+
+    # --- afterwards ------------------------------------------------------------------------------
+
+    def twice(self) -> list[str]:
+        """Slots that two workers began under one claim, or ended twice."""
+        return slots_run_twice(self._log)
+
+    async def lost(self) -> list[str]:
+        """Work that is due and that nobody gets done."""
+        until = time.monotonic() + 90  # a slot of one that was killed is free after a minute
+        while True:
+            state = await look(self._fleet.ship)
+            if not state.oldest or time.monotonic() > until:
+                break
+            await asyncio.sleep(0.5)
+        found = [f"{kind}: due for {state.age(kind)} s" for kind in state.due if state.age(kind)]
+        ran = await self._fleet.sql("SELECT kind FROM sweep_runs WHERE kind = 'rates'")
+        return found if ran else [*found, "no worker ever ran anything"]
+
+
+def slots_run_twice(log: Path) -> list[str]:
+    """By the workers' own log."""
+    began: Counter[tuple[str, int, int]] = Counter()
+    ended: Counter[tuple[str, int]] = Counter()
+    for line in log.read_text().splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:  # cut off by a kill
+            continue
+        if "slot" not in said:
+            continue
+        if said["event"] == "sweep.began":
+            began[said["kind"], said["slot"], said["claims"]] += 1
+        elif said["event"] == "sweep.ended" and said["result"] == "done":
+            ended[said["kind"], said["slot"]] += 1
+    found = [f"{claim}: begun {n} times" for claim, n in began.items() if n > 1]
+    return [*found, *(f"{slot}: ended {n} times" for slot, n in ended.items() if n > 1)]
