@@ -96,11 +96,10 @@ class Ship:
         redis_url: str | None = None,
         database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
-        """Assemble what the configuration names; closed at the end, last opened first.
+        """Assemble what it names and connect to no vendor; closed at the end, last opened first.
 
         `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
-        unless `database_time` says otherwise. Connects to no vendor. Raises ConfigError,
-        PluginError.
+        unless `database_time` says otherwise. Raises ConfigError, PluginError.
         """
         plugins = find(config)
         vault = Vault.open(config.folder / config.vault.keys)

@@ -70,6 +70,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "vendor": Entry("vendor:vendor", "Check vendors, read their catalogues, map their products."),
     "switch": Entry("switch:switch", "Stop buying from vendors, and let it go on again."),
     "purchase": Entry("purchase:purchase", "List purchases, show them, and settle those in doubt."),
+    "policy": Entry("policy:policy", "List policies, and explain what they decided."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),
     "verify": Entry("verify:verify", "Check every invariant on one snapshot of the database."),
     "new": Entry("new:new", "Write a new plugin: a package, with tests that say what to fill in."),

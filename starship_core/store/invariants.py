@@ -10,6 +10,7 @@ from typing import Final
 
 from starship_core.store.buying_invariants import BUYING
 from starship_core.store.check import Check
+from starship_core.store.policy_invariants import POLICIES
 
 __all__ = ["CHECKS", "Check"]
 
@@ -277,4 +278,4 @@ EVENTS: Final = (
            ) AS told GROUP BY order_id, event_type HAVING sum(n) <> 0""",
     ),
 )
-CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + BUYING
+CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + BUYING + POLICIES

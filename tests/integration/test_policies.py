@@ -68,7 +68,8 @@ async def priced(dock: Dock, vendor: str, cost: Money | None, priority: int = 10
     """What one card of 25.00 costs there."""
     offer = VendorOffer(
         product_id=CARD.product_id, code="card", currency="EUR", vendor=vendor,
-        vendor_product=f"{vendor}-card", priority=priority, cost=cost, cost_face=None if cost is None else 2500,
+        vendor_product=f"{vendor}-card", priority=priority, cost=cost,
+        cost_face=None if cost is None else CARD.denomination,
     )  # fmt: skip
     await dock.ship.database.run(write_offer, offer, 1)
 
