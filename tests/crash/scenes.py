@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.block_stock import block_stock
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
+from starship_core.flows.decide_fallbacks import sweep_policies
 from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.place_order import Replayed
 from starship_core.flows.pump_inventory import pump
@@ -22,7 +23,8 @@ from starship_core.flows.read_order import Asker, OrderView, read_order
 from starship_core.flows.refund_order import refund_order
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
-from starship_core.model import Money, Sku
+from starship_core.model import FallbackCase, Money, Sku, Verdict
+from starship_core.ship import Policy
 from starship_core.store.orders import find_by_key
 from starship_core.testing.clock import START
 from tests.crash.shop import NAME, with_shop
@@ -46,7 +48,7 @@ card,25.00,EUR,IN-4,2027-01-01
 _BULK: Final = 51
 
 
-@dataclass
+@dataclasses.dataclass
 class Scene:
     """A deployment in which a flow is about to run, and what it is run on."""
 
@@ -191,6 +193,33 @@ async def purchase(scene: Scene) -> None:
     assert shop.sold == 1
 
 
+class _Allows:
+    """A policy that lets one order of a client and day through."""
+
+    def decide(self, case: FallbackCase) -> Verdict:
+        if case.spent_today.minor:
+            return Verdict(says="AskOperator", reason="one a day")
+        return Verdict(says="Allow", reason="the first one today")
+
+
+async def decided(scene: Scene) -> None:
+    """Two orders under a limit for one: decided once each, one of them bought, once."""
+    for key in ("decided-1", "decided-2"):
+        await scene.dock.ask(scene.acme, key, YEN, 2)
+    orders = [await scene.order_of("decided-1"), await scene.order_of("decided-2")]
+    ship, shop, clock = await with_shop(scene.dock.ship)
+    allows = Policy(name="allows", plugin="test", port=_Allows(), names_products=True)
+    ship = dataclasses.replace(ship, policies={"allows": allows})
+    await sweep_policies(ship)
+    for _ in range(40):
+        await sweep_purchases(ship)
+        if (await scene.dock.order(orders[0])).status == "DELIVERED":
+            break
+        clock.advance(seconds=61)
+    assert [(await scene.dock.order(each)).status for each in orders] == ["DELIVERED", "PENDING"]
+    assert shop.sold == 1
+
+
 async def settled(scene: Scene) -> None:
     """A purchase that was never sent is voided by a cancel; nothing was bought."""
     await scene.dock.ask(scene.acme, "void-1", YEN, 2)
@@ -215,13 +244,14 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "replace": replace,
     "approve and buy": purchase,
     "approve and cancel": settled,
+    "policies decide and buy": decided,
     "pump": pumping,
     "wallet credit and reversal": money,
     "block": block,
 }
 ATOMIC: Final = frozenset(SCENES) - {
     "place and retry in bulk", "pump", "wallet credit and reversal", "approve and buy",
-    "approve and cancel",
+    "approve and cancel", "policies decide and buy",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -237,6 +267,9 @@ _STATE: Final = {
     "transactions": "SELECT wallet_id, transaction_type, amount, count(*) FROM transactions"
     " GROUP BY wallet_id, transaction_type, amount",
     "purchases": "SELECT vendor, state, quantity, received, price_flag FROM purchases",
+    "decisions": "SELECT idempotency_key, outcome, face, reason FROM decisions"
+    " JOIN orders ON orders.id = order_id",
+    "spending": "SELECT currency, spent FROM policy_spending",
     "holds": "SELECT is_open, count(*) FROM purchase_items GROUP BY is_open",
     "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
     " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",
