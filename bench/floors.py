@@ -39,6 +39,7 @@ FLOORS = {
     "memory": at_most(150),
     "help": at_most(300),
     "up": at_most(2000),
+    "webhooks": at_least(0.3),
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 import httpx2
+import webhooks
 from deployment import BY, STARSHIP, Bench, build, fill, opened, serving
 from floors import Line
 from hitpath import Plan, created, play
@@ -35,6 +36,7 @@ async def measure(plan: Plan, server_url: str) -> list[Line]:
         await _stock_sizes(plan, server_url),
         *await _bulk(plan, server_url),
         *await _pump(plan, server_url),
+        await webhooks.measure(plan, server_url),
         *_start_up(plan),
     ]
 

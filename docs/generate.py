@@ -84,7 +84,8 @@ def _default(field: Field) -> str:
 
 def configuration() -> str:
     """A table for each section of `starship.toml`, defaults as TOML writes them."""
-    classes, _ = module(f"{CORE}/config.py")
+    files = ("config.py", "config_telling.py")
+    classes = [each for file in files for each in module(f"{CORE}/{file}")[0]]
     sections = [c for c in classes if c.bases == ("Section",)]
     return "\n".join(_section(section) for section in sections)
 

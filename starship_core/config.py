@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -13,32 +12,13 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field, structs
 
 from starship_core.config_file import Place, Reader, suggestion
+from starship_core.config_section import Count, Section
+from starship_core.config_telling import EventsSection, NoticesSection, WebhooksSection
 from starship_core.errors import ConfigError
 from starship_core.model import Environment
 
-Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Preference = Literal["priority", "cheapest", "health"]
-
-_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """Root of every section of the core: a misspelt field is refused by name.
-
-    Prints without the passwords of its URLs.
-    """
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        values = ((info.name, getattr(self, info.name)) for info in structs.fields(self))
-        return [
-            (name, _PASSWORD.sub(r"\1:•••@", value) if isinstance(value, str) else value)
-            for name, value in values
-        ]
-
-    def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"{type(self).__name__}({inner})"
 
 
 class DeploymentSection(Section, frozen=True):
@@ -181,6 +161,9 @@ class Config(Struct, frozen=True, kw_only=True):
     pricing: PricingSection = PricingSection()
     limits: LimitsSection = LimitsSection()
     retry: RetrySection = RetrySection()
+    events: EventsSection = EventsSection()
+    webhooks: WebhooksSection = WebhooksSection()
+    notices: NoticesSection = NoticesSection()
     buying: BuyingSection = BuyingSection()
     wallet: dict[str, Any] = field(default_factory=dict)
     """`[wallet] use = "wallet-ledger"`"""
@@ -194,6 +177,17 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def folder(self) -> Path:
         return self.path.parent
+
+    @property
+    def webhook_notifier(self) -> str | None:
+        """The notifier that sends webhooks; None: there is none, and events only are in feeds."""
+        return self.events.webhooks or ("webhooks" if "webhooks" in self.notifiers else None)
+
+    @property
+    def operator_notifiers(self) -> list[str]:
+        """Those that tell operators."""
+        default = [each for each in self.notifiers if each == "operators"]
+        return default if self.events.operators is None else self.events.operators
 
     @property
     def live(self) -> bool:
@@ -236,7 +230,25 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         raise ConfigError(problems)
     if auto is not None:
         read["retry"] = structs.replace(read.get("retry", RetrySection()), auto=auto)
-    return Config(path=path.absolute(), **read)
+    config = Config(path=path.absolute(), **read)
+    if problems := _unknown_notifiers(config):
+        raise ConfigError(problems)
+    return config
+
+
+def _unknown_notifiers(config: Config) -> list[str]:
+    """What `[events]` names and is not there, or cannot be both."""
+    transport, place = config.webhook_notifier, f"{config.path}: [events]"
+    named = [("webhooks", transport)] if transport else []
+    named += [("operators", each) for each in config.operator_notifiers]
+    problems = [
+        f"{place} {field}: there is no [notifiers.{name}]{suggestion(name, config.notifiers)}"
+        for field, name in named
+        if name not in config.notifiers
+    ]
+    if transport in config.operator_notifiers:
+        problems.append(f"{place} operators: {transport} sends webhooks; name another notifier")
+    return problems
 
 
 def _not_tables(path: Path, name: str, table: dict[str, Any]) -> list[str]:

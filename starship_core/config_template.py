@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from msgspec import NODEFAULT, Struct, structs
 
-from starship_core.config import Config, Section
+from starship_core.config import Config
+from starship_core.config_section import Section
 from starship_core.describe import fields
 
 _HEAD: Final = """\

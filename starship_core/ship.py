@@ -22,7 +22,13 @@ from starship_core.instances import Instance, open_instance
 from starship_core.limits import Limits
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import FulfilPolicy, InventorySource, VendorFulfiller, WalletBackend
+from starship_core.ports import (
+    FulfilPolicy,
+    InventorySource,
+    Notifier,
+    VendorFulfiller,
+    WalletBackend,
+)
 from starship_core.registration import (
     PolicyRegistration,
     Toolbox,
@@ -79,6 +85,7 @@ class Ship:
     fx: Rates
     wallet: WalletBackend
     sources: Mapping[str, InventorySource]
+    notifiers: Mapping[str, Notifier]
     vendors: Mapping[str, Vendor]
     policies: Mapping[str, Policy]
     plugins: Plugins
@@ -96,10 +103,9 @@ class Ship:
         redis_url: str | None = None,
         database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
-        """Assemble what it names and connect to no vendor; closed at the end, last opened first.
+        """Assemble what it names, connecting to no vendor. Raises ConfigError, PluginError.
 
-        `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
-        unless `database_time` says otherwise. Raises ConfigError, PluginError.
+        `redis_url` wins over the file's, `database_time` over an injected `now` as SQL's clock.
         """
         plugins = find(config)
         vault = Vault.open(config.folder / config.vault.keys)
@@ -122,7 +128,8 @@ class Ship:
                 access=Access(database, vault, now, environment=config.deployment.environment),
                 fx=Rates(ports["fx", "fx"], database, now, max_age=_max_age(config)),
                 wallet=ports["wallet", "wallet"],
-                sources={name: port for (kind, name), port in ports.items() if kind == "source"},
+                sources=_of_kind("source", ports),
+                notifiers=_of_kind("notifier", ports),
                 vendors=_vendors(plugins, ports),
                 policies=_policies(plugins, ports),
                 plugins=plugins,
@@ -179,6 +186,10 @@ async def _opened(
         )
         for instance in instances
     }
+
+
+def _of_kind(kind: str, ports: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    return {name: port for (each, name), port in ports.items() if each == kind}
 
 
 def toolbox_for(

@@ -16,6 +16,7 @@ from starship_core.clock import micros
 from starship_core.config import Config
 from starship_core.database import Tx
 from starship_core.errors import ConfigError
+from starship_core.flows import deliver_events, relay_events, send_notices
 from starship_core.flows.buy_purchases import oldest_due as oldest_purchase
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.decide_fallbacks import oldest_due as oldest_undecided
@@ -97,6 +98,26 @@ SWEEPS: Final = (
         about="units past their date leave pool and stock",
         run=sweep_expiry,
         oldest_due=oldest_expired,
+    ),
+    Sweep(
+        kind="relay",
+        about="events that committed get their place in the feed, and their deliveries",
+        run=relay_events.sweep_relay,
+        oldest_due=relay_events.oldest_due,
+        rings=("deliveries",),
+    ),
+    Sweep(
+        kind="deliveries",
+        about="webhooks whose time has come",
+        run=deliver_events.sweep_deliveries,
+        oldest_due=deliver_events.oldest_due,
+        enabled=lambda config: config.webhook_notifier is not None,
+    ),
+    Sweep(
+        kind="notices",
+        about="operators are told what was found, and what runs low",
+        run=send_notices.sweep_notices,
+        every=MINUTE,
     ),
     Sweep(
         kind="rates",

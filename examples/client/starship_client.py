@@ -13,12 +13,14 @@ Where to and as whom comes from the environment:
     python starship_client.py order PRODUCT DENOMINATION QUANTITY [KEY]
     python starship_client.py read ORDER
     python starship_client.py sign METHOD TARGET TIMESTAMP < BODY
+    python starship_client.py verify ID TIMESTAMP SIGNATURE < BODY      # of a webhook
 
 Copy it, or take `canonical` and `signature` out of it: docs/signature-vectors.json proves them.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import http.client
@@ -33,6 +35,8 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 ATTEMPTS = 5
 """How often a request that may be repeated is sent before we give up."""
+TOLERANCE = 300
+"""Seconds that a webhook may be old: who recorded one cannot send it again much later."""
 
 
 def canonical(method: str, target: str, body: bytes, timestamp: str) -> str:
@@ -56,6 +60,29 @@ def _decoded(text: str) -> bytes:
 def signature(signing_secret: str, text: str) -> str:
     """Lower-case hex; the key is the whole `whsec_…` string."""
     return hmac.new(signing_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def webhook_signature(secret: str, event_id: str, timestamp: str, body: bytes) -> str:
+    """What one entry of `webhook-signature` must be; the key is what follows `whsec_`, decoded."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    text = f"{event_id}.{timestamp}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()}"
+
+
+def verify_webhook(secret: str, headers: dict[str, str], body: bytes, now: float) -> Any:
+    """The event of a webhook that is ours and fresh; ValueError for every other one.
+
+    `headers` by their lower-case names, `body` the bytes as they came. Remember its `event_id`, as
+    it may come again, and let no lower `data.revision` overwrite a higher one.
+    """
+    event_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
+    if not timestamp.isdigit() or abs(now - int(timestamp)) > TOLERANCE:
+        raise ValueError("the webhook is too old, or from the future")
+    right = webhook_signature(secret, event_id, timestamp, body)
+    given = headers["webhook-signature"].split()  # two while the secret is being rotated
+    if not any(hmac.compare_digest(right.encode(), each.encode()) for each in given):
+        raise ValueError("the webhook's signature is wrong")
+    return json.loads(body)
 
 
 @dataclass(frozen=True)
@@ -186,6 +213,11 @@ def run(words: list[str]) -> str:
         case ["sign", method, target, timestamp]:
             text = canonical(method, target, sys.stdin.buffer.read(), timestamp)
             return f"t={timestamp},v1={signature(os.environ['STARSHIP_SIGNING_SECRET'], text)}"
+        case ["verify", event_id, timestamp, given]:
+            names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+            headers = dict(zip(names, (event_id, timestamp, given), strict=True))
+            secret = os.environ["STARSHIP_WEBHOOK_SECRET"]
+            made = verify_webhook(secret, headers, sys.stdin.buffer.read(), time.time())
         case ["list", *search]:
             made = from_environment().products(*search[:1])
         case ["get", product]:
@@ -214,5 +246,5 @@ def quote_and_order(
 if __name__ == "__main__":
     try:
         print(run(sys.argv[1:]))
-    except ApiError as error:
+    except (ApiError, ValueError) as error:
         sys.exit(str(error))

@@ -11,6 +11,7 @@
 #   ./starship_client.sh order PRODUCT DENOMINATION QUANTITY [KEY]
 #   ./starship_client.sh read ORDER
 #   ./starship_client.sh sign METHOD TARGET TIMESTAMP < BODY
+#   ./starship_client.sh verify ID TIMESTAMP SIGNATURE < BODY       # of a webhook
 #
 # The answer's JSON goes to standard output; a refusal also ends with exit status 1.
 set -euo pipefail
@@ -83,6 +84,23 @@ signed() {
   printf 't=%s,v1=%s' "$3" "${digest%% *}"
 }
 
+# verified ID TIMESTAMP SIGNATURE BODY_FILE: whether a webhook is ours and at most five minutes old.
+# The key is what follows whsec_, decoded; SIGNATURE may hold two while the secret is being rotated.
+verified() {
+  local key right each age
+  [[ $2 =~ ^[1-9][0-9]{0,11}$ ]] || return 1
+  age=$(($(date +%s) - $2))
+  ((age <= 300 && age >= -300)) || return 1
+  key=$(printf '%s' "${STARSHIP_WEBHOOK_SECRET#whsec_}" | openssl base64 -d -A |
+    od -An -v -tx1 | tr -d ' \n')
+  right=v1,$({ printf '%s.%s.' "$1" "$2"; cat "$4"; } |
+    openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | openssl base64 -A)
+  for each in $3; do
+    [[ $each != "$right" ]] || return 0
+  done
+  return 1
+}
+
 # request METHOD TARGET [BODY [HEADER]]: what got no answer, 429 or 503 is sent again, the same
 # under the same key, so an order is placed once whatever the network does.
 request() {
@@ -126,6 +144,14 @@ case "${1:-} $#" in
     trap 'rm -f "$body"' EXIT
     cat >"$body"
     signed "$2" "$3" "$4" "$body"
+    echo
+    ;;
+  'verify 4')
+    body=$(mktemp)
+    trap 'rm -f "$body"' EXIT
+    cat >"$body"
+    verified "$2" "$3" "$4" "$body" || { echo "this webhook is not ours, or too old" >&2; exit 1; }
+    cat "$body"
     echo
     ;;
   'list 1') request GET /products ;;

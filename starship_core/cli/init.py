@@ -37,6 +37,7 @@ STANDARD: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         },
     ),
     "source-csv": ("sources.vouchers", {"folder": "vouchers"}),
+    "notify-webhook": ("notifiers.webhooks", {}),
 }
 """The plugins of a new deployment: entry point → section, and what is written there."""
 

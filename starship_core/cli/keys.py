@@ -212,10 +212,10 @@ def _grid(uses: list[KeyUse]) -> Any:
 
     rows = [
         (use.id, use.state, use.created_at and f"{moment(use.created_at):%Y-%m-%d}",
-         use.vouchers, use.quarantine, use.credentials)
+         use.vouchers, use.quarantine, use.credentials, use.webhooks)
         for use in uses
     ]  # fmt: skip
-    return grid("key", "", "made", "vouchers", "quarantine", "credentials", rows=rows)
+    return grid("key", "", "made", "vouchers", "quarantine", "credentials", "webhooks", rows=rows)
 
 
 def _rotated(done: Any) -> list[tuple[str, Any]]:

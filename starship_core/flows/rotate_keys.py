@@ -8,12 +8,12 @@ rotates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -24,12 +24,13 @@ from starship_core.keyring import add_key, file_of, prepare_key, read_keys, remo
 from starship_core.lease import leased
 from starship_core.ports import Transaction
 from starship_core.ship import Ship
+from starship_core.store.webhooks import secret_purpose
 from starship_core.vault import MissingKey, Unsealable, Vault
 
 Progress = Callable[[int], None]
-Place = Literal["vouchers", "quarantine", "credentials"]
+Place = Literal["vouchers", "quarantine", "credentials", "webhooks"]
 
-PLACES: Final[tuple[Place, ...]] = ("vouchers", "quarantine", "credentials")
+PLACES: Final[tuple[Place, ...]] = ("vouchers", "quarantine", "credentials", "webhooks")
 REST: Final = timedelta(hours=24)
 """A key is kept this long after its successor came into use here: for quotes that it signed, and
 rows that another machine sealed with it meanwhile.
@@ -46,12 +47,30 @@ _RESEAL: Final = """
 UPDATE {place} SET sealed = value->>1, key_id = value->>2
 FROM json_each($1) WHERE {place}.id = cast(value->>0 AS bigint)
 """
-_SECRETS: Final = """
-SELECT id, signing_sealed, older_signing_sealed FROM credentials WHERE id > $1 ORDER BY id LIMIT $2
-"""
-_RESEAL_SECRETS: Final = """
-UPDATE credentials SET signing_sealed = $2, older_signing_sealed = $3 WHERE id = $1
-"""
+
+
+class _Secrets(NamedTuple):
+    """Rows that hold secrets of ours; each text names its key."""
+
+    select: str
+    save: str
+    purpose: Callable[[int], str]
+
+
+_SECRETS: Final[Mapping[Place, _Secrets]] = {
+    "credentials": _Secrets(
+        """SELECT id, signing_sealed, older_signing_sealed FROM credentials
+           WHERE id > $1 ORDER BY id LIMIT $2""",
+        "UPDATE credentials SET signing_sealed = $2, older_signing_sealed = $3 WHERE id = $1",
+        signing_purpose,
+    ),
+    "webhooks": _Secrets(
+        """SELECT id, secret_sealed FROM webhooks
+           WHERE id > $1 AND secret_sealed IS NOT NULL ORDER BY id LIMIT $2""",
+        "UPDATE webhooks SET secret_sealed = $2 WHERE id = $1",
+        secret_purpose,
+    ),
+}
 
 
 class KeyUse(Struct, frozen=True, kw_only=True):
@@ -64,10 +83,11 @@ class KeyUse(Struct, frozen=True, kw_only=True):
     vouchers: int = 0
     quarantine: int = 0
     credentials: int = 0
+    webhooks: int = 0
 
     @property
     def rows(self) -> int:
-        return self.vouchers + self.quarantine + self.credentials
+        return self.vouchers + self.quarantine + self.credentials + self.webhooks
 
 
 class Rotated(Struct, frozen=True, kw_only=True):
@@ -110,9 +130,7 @@ async def list_keys(ship: Ship) -> list[KeyUse]:
                 id=key_id,
                 state=state,
                 created_at=key.created_at if key else None,
-                vouchers=used["vouchers"][key_id],
-                quarantine=used["quarantine"][key_id],
-                credentials=used["credentials"][key_id],
+                **{place: used[place][key_id] for place in PLACES},
             )
         )
     return uses
@@ -197,7 +215,8 @@ class _Rotation:
             for use in await list_keys(self.ship):
                 if use.state == "old" and use.rows:
                     await self._rows(use.id)
-            await self._secrets()
+            for place in _SECRETS:
+                await self._secrets(place)
             if self.resealed.total() == done:
                 return
 
@@ -214,13 +233,13 @@ class _Rotation:
                 )
                 self._count(place, done, damaged)
 
-    async def _secrets(self) -> None:
+    async def _secrets(self, place: Place) -> None:
         after: int | None = 0
         while after is not None:
             after, done, damaged = await self.ship.database.run(
-                _reseal_secrets, self.ship.vault, after
+                _reseal_secrets, self.ship.vault, place, after
             )
-            self._count("credentials", done, damaged)
+            self._count(place, done, damaged)
 
     def _count(self, place: Place, done: int, damaged: Iterable[int]) -> None:
         self.resealed[place] += done
@@ -229,11 +248,11 @@ class _Rotation:
 
 
 def _used(tx: Transaction, place: Place) -> Counter[str]:
-    if place != "credentials":
+    if place not in _SECRETS:
         return Counter(dict(tx.execute(_USED.format(place=place))))
     used: Counter[str] = Counter()
     after = 0
-    while rows := tx.execute(_SECRETS, after, _CHUNK):
+    while rows := tx.execute(_SECRETS[place].select, after, _CHUNK):
         for _, *texts in rows:
             used.update({text.partition(".")[0] for text in texts if text})
         after = rows[-1][0]
@@ -258,24 +277,24 @@ def _reseal(tx: Tx, vault: Vault, place: Place, at: tuple[str, int]) -> Chunk:
     return (rows[-1][0] if rows else None), len(fresh), damaged
 
 
-def _reseal_secrets(tx: Tx, vault: Vault, after: int) -> Chunk:
-    rows = tx.execute(f"{_SECRETS} {tx.for_update}", after, _CHUNK)
+def _reseal_secrets(tx: Tx, vault: Vault, place: Place, after: int) -> Chunk:
+    kept = _SECRETS[place]
+    rows = tx.execute(f"{kept.select} {tx.for_update}", after, _CHUNK)
     done = 0
     damaged = []
-    for credential_id, *texts in rows:
+    for row_id, *texts in rows:
         try:
-            fresh = [_resealed(vault, credential_id, text) for text in texts]
+            fresh = [_resealed(vault, kept.purpose(row_id), text) for text in texts]
         except (Unsealable, MissingKey):
-            damaged.append(credential_id)
+            damaged.append(row_id)
             continue
         if fresh != texts:
-            tx.execute(_RESEAL_SECRETS, credential_id, *fresh)
+            tx.execute(kept.save, row_id, *fresh)
             done += 1
     return (rows[-1][0] if rows else None), done, damaged
 
 
-def _resealed(vault: Vault, credential_id: int, text: str | None) -> str | None:
+def _resealed(vault: Vault, purpose: str, text: str | None) -> str | None:
     if text is None or text.startswith(f"{vault.current_key}."):
         return text
-    purpose = signing_purpose(credential_id)
     return vault.seal_secret(purpose, vault.open_secret(purpose, text).reveal())

@@ -14,8 +14,9 @@ from starship_core.model import Money, Price
 from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
 from starship_core.store.books import money_violations
+from starship_core.store.check import Check
 from starship_core.store.claim import OpenCode
-from starship_core.store.invariants import CHECKS, Check
+from starship_core.store.invariants import CHECKS
 from starship_core.vault import MissingKey, Unsealable
 
 MOST: Final = 100

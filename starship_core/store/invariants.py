@@ -10,10 +10,10 @@ from typing import Final
 
 from starship_core.store.buying_invariants import BUYING
 from starship_core.store.check import Check
+from starship_core.store.invariants_told import DELIVERIES, EVENTS
 from starship_core.store.policy_invariants import POLICIES
 
 __all__ = ["CHECKS", "Check"]
-
 
 GOODS: Final = (
     Check(
@@ -228,54 +228,4 @@ ORDERS: Final = (
         "SELECT 'order ' || max(id) FROM orders GROUP BY client_id, ref HAVING count(*) > 1",
     ),
 )
-EVENTS: Final = (
-    Check(
-        "I6",
-        "an event that its state calls for was never queued",
-        """SELECT 'order ' || o.id FROM orders o WHERE
-             NOT EXISTS (SELECT 1 FROM outbox e WHERE e.order_id = o.id AND e.revision = 1
-               AND e.event_type = 'order.created')
-             OR NOT EXISTS (SELECT 1 FROM outbox e WHERE e.order_id = o.id AND e.revision = 1
-               AND e.event_type = (CASE o.delivery_time
-                 WHEN 'INSTANT' THEN 'order.delivered' ELSE 'order.pending' END))
-             OR (o.status IN ('DELIVERED', 'CANCELLED') AND NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = (CASE o.status
-                 WHEN 'DELIVERED' THEN 'order.delivered' ELSE 'order.cancelled' END)))
-             OR (o.status = 'PARTIALLY_DELIVERED' AND o.sub_status = 'PARTIAL'
-               AND NOT EXISTS (SELECT 1 FROM outbox e
-               WHERE e.order_id = o.id AND e.event_type = 'order.partially_delivered'))""",
-    ),
-    Check(
-        "I6",
-        "tells of a state that never was",
-        """SELECT 'event ' || e.event_id FROM outbox e LEFT JOIN orders o ON o.id = e.order_id
-           WHERE o.id IS NULL OR e.revision > o.revision OR e.revision < 1
-             OR e.client_id <> o.client_id
-             OR e.event_id <> 'evt_' || e.order_id || '_' || e.revision || '_' || e.event_type
-             OR (e.event_type IN ('order.created', 'order.pending') AND e.revision <> 1)
-             OR (e.event_type = 'order.delivered' AND o.status <> 'DELIVERED')
-             OR (e.event_type = 'order.cancelled' AND o.status <> 'CANCELLED')
-             OR (e.event_type = 'order.partially_delivered' AND o.delivered_quantity = 0)""",
-    ),
-    Check(
-        "I6",
-        "two events tell of one revision",
-        """SELECT 'order ' || order_id FROM outbox WHERE event_type <> 'order.created'
-           GROUP BY order_id, revision HAVING count(*) > 1""",
-    ),
-    Check(
-        "I6",
-        "was refunded or replaced more often, or less, than its events tell",
-        """SELECT 'order ' || order_id FROM (
-             SELECT order_id, event_type, 1 AS n FROM outbox
-             WHERE event_type IN ('order.refunded', 'order.replaced')
-             UNION ALL
-             SELECT order_id, 'order.replaced', -1 FROM vouchers
-             WHERE state = 'blocked' AND order_id IS NOT NULL
-             UNION ALL
-             SELECT order_id, 'order.refunded', -1 FROM transactions
-             WHERE order_id IS NOT NULL AND key LIKE 'order:%:refund:%'
-           ) AS told GROUP BY order_id, event_type HAVING sum(n) <> 0""",
-    ),
-)
-CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + BUYING + POLICIES
+CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + DELIVERIES + BUYING + POLICIES

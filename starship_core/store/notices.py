@@ -16,7 +16,10 @@ from starship_core.ports import Transaction
 
 _INSERT: Final = """
 INSERT INTO notices (kind, key, subject, summary, text, data, due_at, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING RETURNING id
+SELECT cast($1 AS text), cast($2 AS text), cast($3 AS text), cast($4 AS text), cast($5 AS text),
+  cast($6 AS text), cast($7 AS bigint), cast($7 AS bigint)
+WHERE NOT EXISTS (SELECT 1 FROM notices WHERE key = $2)
+ON CONFLICT DO NOTHING RETURNING id
 """
 _LIST: Final = """
 SELECT id, kind, key, subject, summary, text, data, status, attempts, sent_to, error, created_at,

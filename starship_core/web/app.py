@@ -18,7 +18,7 @@ from starship_core.http.openapi import document
 from starship_core.metrics import Metrics
 from starship_core.plugins import core_version
 from starship_core.ship import Ship
-from starship_core.web import catalogue, docs, explain, orders, status, wallets
+from starship_core.web import catalogue, docs, explain, orders, status, wallets, webhooks
 from starship_core.web.gate import Gate
 
 ROOT: Final = "/api/v1"
@@ -32,7 +32,12 @@ def create_app(ship: Ship) -> App:
 
 def create_routes(ship: Ship, metrics: Metrics) -> Litestar:
     """The routes alone, without the gate: for tests that walk them."""
-    resources: list[HTTPRouteHandler] = [*catalogue.ROUTES, *orders.ROUTES, *wallets.ROUTES]
+    resources: list[HTTPRouteHandler] = [
+        *catalogue.ROUTES,
+        *orders.ROUTES,
+        *wallets.ROUTES,
+        *webhooks.ROUTES,
+    ]
     if ship.config.deployment.environment == "test":
         resources.extend(explain.ROUTES)
     app = Litestar(

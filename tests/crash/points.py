@@ -46,10 +46,10 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def watch_all(ship: Ship, points: Points) -> None:
+def watch_all(ship: Ship, points: Points, *more: type) -> None:
     """Wrap the classes of everything that this ship acts through; for good, in this process."""
-    ports = [ship.wallet, ship.fx._provider, *ship.sources.values()]
-    for cls in {SQLite, PostgreSQL, Tx, Pool, Vault, *map(type, ports)}:
+    ports = [ship.wallet, ship.fx._provider, *ship.sources.values(), *ship.notifiers.values()]
+    for cls in {SQLite, PostgreSQL, Tx, Pool, Vault, *map(type, ports), *more}:
         _watch(cls, points)
 
 

@@ -5,29 +5,39 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from starship_core.access import Client
-from starship_core.errors import InsufficientFunds, WrongState
+from starship_core.database import Tx
+from starship_core.errors import InsufficientFunds, Unavailable, WrongState
 from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.block_stock import block_stock
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
 from starship_core.flows.decide_fallbacks import sweep_policies
+from starship_core.flows.deliver_events import sweep_deliveries
+from starship_core.flows.manage_webhooks import Changes, change_webhook
 from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.place_order import Replayed
 from starship_core.flows.pump_inventory import pump
 from starship_core.flows.read_order import Asker, OrderView, read_order
+from starship_core.flows.redeliver_events import redeliver_since
 from starship_core.flows.refund_order import refund_order
+from starship_core.flows.relay_events import sweep_relay
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
-from starship_core.model import FallbackCase, Money, Sku, Verdict
+from starship_core.flows.send_notices import sweep_notices
+from starship_core.model import FallbackCase, Money, OrderEvent, Sku, Target, Verdict
 from starship_core.ship import Policy
+from starship_core.store.notices import notify
 from starship_core.store.orders import find_by_key
 from starship_core.testing.clock import START
 from tests.crash.shop import NAME, with_shop
+from tests.integration.receivers import hook
 from tests.integration.ships import ANA, CARD, DINAR, SMALL, YEN, Dock, add_products
 
 NOW: Final = START + timedelta(days=2)
@@ -35,6 +45,8 @@ SOURCE: Final = """
 [sources.incoming]
 use = "source-csv"
 folder = "incoming"
+[webhooks]
+retry_seconds = [0]
 """
 _INCOMING: Final = """\
 product,denomination,currency,card_number,expires_at
@@ -46,6 +58,7 @@ card,25.00,EUR,IN-4,2027-01-01
 """
 """Three good ones, a duplicate, and one that has expired."""
 _BULK: Final = 51
+UP, DOWN = "https://up.example/hook", "https://down.example/hook"
 
 
 @dataclasses.dataclass
@@ -177,6 +190,85 @@ async def block(scene: Scene) -> None:
         await block_stock(scene.dock.ship, [first], by=ANA)
 
 
+async def relaying(scene: Scene) -> None:
+    """Two events get their places and deliveries, for one endpoint that is active and one not."""
+    client = scene.acme
+    active = (await hook(scene.dock, client, UP)).webhook
+    idle = (await hook(scene.dock, client, DOWN, "order.pending")).webhook
+    await change_webhook(idle.id, Changes(is_active=False), ANA, scene.dock.ship, client_id=None)
+    await sweep_relay(scene.dock.ship)
+    feed = await scene.dock.sql("SELECT position FROM outbox WHERE client_id = $1", client.id)
+    assert sorted(row[0] for row in feed) == [1, 2, 3, 4]
+    rows = await scene.dock.sql("SELECT webhook_id FROM deliveries ORDER BY webhook_id")
+    assert [row[0] for row in rows] == [*[active.id] * 4, idle.id]
+
+
+async def delivering(scene: Scene) -> None:
+    """Each event is taken by the one endpoint and refused by the other, over and over; what was
+    sent and not written down is sent again, under its id.
+    """
+    client = scene.acme
+    await hook(scene.dock, client, UP)
+    await hook(scene.dock, client, DOWN)
+    await sweep_relay(scene.dock.ship)
+    ship = dataclasses.replace(scene.dock.ship, notifiers={"webhooks": Heard()})
+    while await sweep_deliveries(ship):
+        pass
+    # what a killed worker took is due again when its lease ends
+    later = dataclasses.replace(ship, now=lambda: scene.dock.ship.now() + timedelta(minutes=10))
+    while await sweep_deliveries(later):
+        pass
+    states = await scene.dock.sql(
+        "SELECT status, count(*) FROM deliveries GROUP BY status ORDER BY status"
+    )
+    assert [tuple(row) for row in states] == [("DELIVERED", 4), ("FAILED", 4)]
+
+
+class Heard:
+    """A notifier: one address takes everything, every other one nothing."""
+
+    async def notify(self, event: OrderEvent, to: Target) -> None:
+        if to.address != UP:
+            raise Unavailable("the receiver answered with HTTP 503")
+
+
+async def redelivering(scene: Scene) -> None:
+    """What failed is due again, all of it, whoever is killed between two chunks."""
+    client = scene.acme
+    webhook = (await hook(scene.dock, client, UP)).webhook
+    await sweep_relay(scene.dock.ship)
+    await redeliver_since(webhook.id, START, ANA, scene.dock.ship, client_id=None)
+    rows = await scene.dock.sql("SELECT status, attempts FROM deliveries")
+    assert [tuple(row) for row in rows] == [("PENDING", 0)] * 4
+
+
+async def noticing(scene: Scene) -> None:
+    """A finding is told once."""
+    await scene.dock.ship.database.run(_finding, scene.dock.ship.now())
+    ship = scene.dock.ship
+    named = msgspec.structs.replace(ship.config.events, operators=["operators"])
+    config = msgspec.structs.replace(ship.config, events=named)
+    told = dataclasses.replace(ship, config=config, notifiers={"operators": Taken()})
+    await sweep_notices(told)
+    await sweep_notices(dataclasses.replace(told, now=lambda: ship.now() + timedelta(minutes=10)))
+    rows = await scene.dock.sql("SELECT status, sent_to FROM notices")
+    assert [tuple(row) for row in rows] == [("SENT", '["operators"]')]
+
+
+def _finding(tx: Tx, at: datetime) -> None:
+    notify(tx, "test.found", subject="s", summary="s", text="t", key="found", at=at)
+
+
+class Taken:
+    """A notifier that takes everything."""
+
+    async def notify(self, event: OrderEvent, to: Target) -> None:
+        return
+
+
+TRANSPORTS: Final = (Heard, Taken)
+
+
 async def purchase(scene: Scene) -> None:
     """Approved and bought; after a kill, whoever comes next looks until it is known."""
     await scene.dock.ask(scene.acme, "bought-1", YEN, 2)
@@ -242,10 +334,15 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "pump": pumping,
     "wallet credit and reversal": money,
     "block": block,
+    "relay": relaying,
+    "deliver": delivering,
+    "redeliver": redelivering,
+    "notices": noticing,
 }
 ATOMIC: Final = frozenset(SCENES) - {
-    "place and retry in bulk", "pump", "wallet credit and reversal", "approve and buy",
-    "approve and cancel", "policies decide",
+    "place and retry in bulk", "pump", "wallet credit and reversal", "relay", "deliver",
+    "redeliver", "notices", "approve and buy", "approve and cancel",
+    "policies decide",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -267,6 +364,11 @@ _STATE: Final = {
     "holds": "SELECT is_open, count(*) FROM purchase_items GROUP BY is_open",
     "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
     " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",
+    "feeds": "SELECT client_id, event_id, position FROM outbox WHERE position IS NOT NULL",
+    "webhooks": "SELECT url, is_active, count(*) FROM webhooks GROUP BY url, is_active",
+    "deliveries": "SELECT url, event_id, status, deliveries.error FROM deliveries"
+    " JOIN webhooks ON webhooks.id = webhook_id",
+    "notices": "SELECT key, status, sent_to FROM notices",
 }
 
 

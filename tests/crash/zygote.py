@@ -33,7 +33,7 @@ from starship_core.plugins import Plugins, find
 from starship_core.ship import Ship
 from starship_core.stock.mirror import mirror
 from tests.crash.points import Points, watch_all
-from tests.crash.scenes import NOW, SCENES, Scene, state_of
+from tests.crash.scenes import NOW, SCENES, TRANSPORTS, Scene, state_of
 from tests.integration.ships import Dock, Shelf
 
 _clients = msgspec.json.Decoder(tuple[Client, Client]).decode
@@ -52,7 +52,7 @@ async def interrupted(asked: dict[str, Any]) -> dict[str, Any]:
         await mirror(scene.dock.ship.database, scene.dock.ship.pool)
         await scene.dock.ship.catalogue.current()
         before = await state_of(scene.dock)
-        watch_all(scene.dock.ship, points)
+        watch_all(scene.dock.ship, points, *TRANSPORTS)
         points.armed = True
         await SCENES[asked["scene"]](scene)
         points.armed = False

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starship_notify_webhook.signing import headers
 
+from starship_core import Secret
 from tests.docs.demo_shop import Shop, starship
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "client"
@@ -113,3 +117,38 @@ def test_signature_is_what_lets_them_in(call: Caller, shop: Shop) -> None:
 def test_everything_adds_up_afterwards(shop: Shop) -> None:
     """`starship verify`, after all that the clients did."""
     assert starship("verify", folder=shop.folder) == {"violations": []}
+
+
+def _signed(secret: str, timestamp: int, body: bytes) -> list[str]:
+    """As the server signs: the arguments of `verify` for a webhook of this time."""
+    at = datetime.fromtimestamp(timestamp, UTC)
+    made = dict(headers("evt_7_1_order.delivered", body, [Secret(secret)], at=at))
+    return [made["webhook-id"], made["webhook-timestamp"], made["webhook-signature"]]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_webhook_is_verified(name: str) -> None:
+    """What the server signs is ours; altered, old, or signed by another it is not."""
+    secret, now = "whsec_c3RhcnNoaXAtdGVzdC1zZWNyZXQtMzItYnl0ZXMhISE=", int(time.time())
+    body = b'{"event_id":"evt_7_1_order.delivered","data":{"id":7}}'
+
+    def verify(arguments: list[str], content: bytes = body) -> subprocess.CompletedProcess[bytes]:
+        environment = {"PATH": os.environ["PATH"], "STARSHIP_WEBHOOK_SECRET": secret}
+        command = [*CLIENTS[name], "verify", *arguments]
+        return subprocess.run(
+            command, env=environment, input=content, check=False, capture_output=True
+        )
+
+    event_id, timestamp, signature = _signed(secret, now, body)
+    other = _signed("whsec_" + "A" * 43 + "=", now, body)[2]
+    good = verify([event_id, timestamp, f"{other} {signature}"])
+    assert (good.returncode, json.loads(good.stdout)) == (0, json.loads(body)), good.stderr
+    for wrong, content in (
+        ([event_id, timestamp, signature], body + b" "),
+        ([event_id, timestamp, other], body),
+        (["evt_8", timestamp, signature], body),
+        (_signed(secret, now - 400, body), body),
+        ([event_id, "now", signature], body),
+    ):
+        refused = verify(wrong, content)
+        assert (refused.returncode, refused.stdout) == (1, b""), wrong

@@ -13,6 +13,7 @@ import pytest
 
 from starship_core import config, errors, hookspecs, ports
 from starship_core.cli import COMMANDS
+from starship_core.config_section import Section
 from starship_core.http.codes import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
@@ -74,9 +75,7 @@ def test_port_method_is_described(port: str, method: str) -> None:
 def _sections() -> list[tuple[str, str]]:
     whole = msgspec.structs.fields(config.Config)
     sections = [
-        (f.name, f.type)
-        for f in whole
-        if isinstance(f.type, type) and issubclass(f.type, config.Section)
+        (f.name, f.type) for f in whole if isinstance(f.type, type) and issubclass(f.type, Section)
     ]
     return [(n, field.name) for n, section in sections for field in msgspec.structs.fields(section)]
 

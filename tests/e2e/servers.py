@@ -59,7 +59,7 @@ orders = 100000000
 reads = 100000000
 failed_authentications = 100000000
 [plugins]
-enabled = ["wallet-ledger", "fx-fixed"]
+enabled = ["wallet-ledger", "fx-fixed", "notify-webhook"]
 [wallet]
 use = "wallet-ledger"
 [fx]
@@ -67,6 +67,8 @@ use = "fx-fixed"
 base = "GBP"
 as_of = {as_of}
 rates = {{ EUR = "1.17342199", JPY = "191.5", KWD = "0.39" }}
+[notifiers.webhooks]
+use = "notify-webhook"
 [pricing]
 {pricing}
 """

@@ -51,13 +51,15 @@ url = "{redis}"
 orders = 100000000
 reads = 100000000
 [plugins]
-enabled = ["wallet-ledger", "fx-fixed", "source-csv"]
+enabled = ["wallet-ledger", "fx-fixed", "source-csv", "notify-webhook"]
 [wallet]
 use = "wallet-ledger"
 [fx]
 use = "fx-fixed"
 base = "EUR"
 rates = {{ JPY = "160", KWD = "0.33" }}
+[notifiers.webhooks]
+use = "notify-webhook"
 {more}
 """
 

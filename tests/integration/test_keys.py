@@ -21,6 +21,7 @@ from starship_core.database import PostgreSQL, SQLite, opened
 from starship_core.flows.rotate_keys import PLACES, list_keys, prune, rotate
 from starship_core.keyring import add_key, read_keys
 from starship_core.ship import Ship
+from starship_core.store.webhooks import secret_purpose
 from starship_core.testing.clock import ManualClock
 from starship_core.vault import Code, MissingKey, Unsealable, Vault, create_keys
 
@@ -63,6 +64,11 @@ def seed(tx: Any, vault: Vault) -> None:
             number, f"sk_test_{number}", vault.seal_secret(purpose, f"whsec_{number}"),
             older and vault.seal_secret(purpose, older),
         )  # fmt: skip
+    tx.execute(
+        "INSERT INTO webhooks (id, client_id, name, url, events, fingerprint, secret_sealed,"
+        " created_at, updated_at) VALUES (1, 1, 'w', 'u', '[]', 'f', $1, 0, 0)",
+        vault.seal_secret(secret_purpose(1), "whsec_own"),
+    )
 
 
 @pytest.fixture
@@ -93,7 +99,9 @@ async def everything_opens(ship: Ship) -> set[str]:
         assert vault.open_secret(purpose, sealed) == Secret(f"whsec_{number}")
         assert older is None or vault.open_secret(purpose, older) == Secret("whsec_old")
         needed |= {text.partition(".")[0] for text in (sealed, older) if text}
-    return needed
+    ((sealed,),) = await rows(ship, "SELECT secret_sealed FROM webhooks")
+    assert vault.open_secret(secret_purpose(1), sealed) == Secret("whsec_own")
+    return needed | {sealed.partition(".")[0]}
 
 
 async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> None:
@@ -106,8 +114,8 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
 
     assert done.added
     assert done.key == ship.vault.current_key != old
-    assert done.resealed == {"vouchers": COUNT, "quarantine": 2, "credentials": 2}
-    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 4)
+    assert done.resealed == {"vouchers": COUNT, "quarantine": 2, "credentials": 2, "webhooks": 1}
+    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 5)
     assert await everything_opens(ship) == {done.key}
     assert (
         await rows(ship, "SELECT id, fingerprint, updated_at FROM vouchers ORDER BY id") == prints
@@ -117,7 +125,7 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
         ("operator:test", "keys.rotate", f"key:{done.key}", "yearly"),
     ]
     assert [(use.id, use.state, use.rows) for use in await list_keys(ship)] == [
-        (old, "old", 0), (done.key, "current", COUNT + 4),
+        (old, "old", 0), (done.key, "current", COUNT + 5),
     ]  # fmt: skip
 
 
@@ -337,7 +345,12 @@ def test_the_drill_by_command(starship: Callable[..., Result], tmp_path: Path) -
         "current", COUNT, 2, 2,
     )  # fmt: skip
     rotated = document(starship("keys", "rotate", "--json"))
-    assert rotated["resealed"] == {"vouchers": COUNT, "quarantine": 2, "credentials": 2}
+    assert rotated["resealed"] == {
+        "vouchers": COUNT,
+        "quarantine": 2,
+        "credentials": 2,
+        "webhooks": 1,
+    }
     assert starship("keys", "backup", str(file)).exit_code == 1, "a backup is never overwritten"
 
 

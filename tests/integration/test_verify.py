@@ -26,21 +26,26 @@ from starship_wallet_ledger import checks
 from starship_core.cli import main
 from starship_core.database import Tx
 from starship_core.flows.cancel_order import cancel_order
+from starship_core.flows.deliver_events import sweep_deliveries
 from starship_core.flows.manage_clients import Discount, give_discount
+from starship_core.flows.manage_webhooks import Changes, change_webhook
 from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.refund_order import refund_order
+from starship_core.flows.relay_events import sweep_relay
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
 from starship_core.flows.verify import MOST, STEPS, Violation, verify
 from starship_core.keyring import create_keys
 from starship_core.model import Money
 from starship_core.store import books
-from starship_core.store.invariants import CHECKS, Check
+from starship_core.store.check import Check
+from starship_core.store.invariants import CHECKS
 from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop
 from tests.integration.buying_plants import BUYING_PLANTS, SOUND
 from tests.integration.policy_plants import DECIDED, POLICY_PLANTS
+from tests.integration.receivers import Recorder, hook, recorded
 from tests.integration.ships import ANA, DINAR, SMALL, YEN, Dock, add_products, docked
 from tests.integration.ships import written as config_of
 
@@ -86,7 +91,27 @@ async def every_kind(dock: Dock) -> dict[str, int]:
     made["picky"] = (await dock.place(picky, "key-picky", YEN)).order.id
     await dock.stock(1, DINAR)
     made["free"] = (await dock.place(picky, "key-free", DINAR)).order.id
+    made["told"] = await told(dock)
     return made
+
+
+async def told(dock: Dock) -> int:
+    """An order whose events are in the feed: one was delivered, one failed, one waits."""
+    client = await dock.client("told", {"EUR": "5000.00"})
+    recorder = Recorder(down={"https://down.example/hook"})
+    heard = recorded(dock, recorder)
+    await hook(dock, client, "https://up.example/hook", "order.created")
+    await hook(dock, client, "https://down.example/hook", "order.created", "order.pending")
+    failing = (await hook(dock, client, "https://off.example/hook", "order.created")).webhook
+    await change_webhook(failing.id, Changes(is_active=False), ANA, dock.ship, client_id=None)
+    order = (await dock.place(client, "key-told", quantity=60)).order
+    await sweep_relay(dock.ship)
+    await sweep_deliveries(heard.ship)
+    # the others' events wait for their place: then what is planted about them breaks no feed
+    await dock.change(
+        "UPDATE outbox SET position = NULL, relayed_at = NULL WHERE client_id <> $1", client.id
+    )
+    return order.id
 
 
 async def test_every_kind_of_order_is_clean(dock: Dock) -> None:
@@ -110,6 +135,7 @@ async def test_every_kind_of_order_is_clean(dock: Dock) -> None:
         "replaced": "DELIVERED/COMPLETED",
         "picky": "DELIVERED/COMPLETED",
         "free": "DELIVERED/COMPLETED",
+        "told": "PENDING/INITIAL",
     }
 
 
@@ -734,7 +760,47 @@ PLANTS: dict[str, list[Plant]] = {
             "order {replaced}",
         ),
     ],
-}
+    "positions in the feed have a gap, or are given twice": [
+        Plant(f"UPDATE outbox SET position = {wrong} WHERE order_id = {{told}}", "client 3")
+        for wrong in ("position + 1", "position * 2", "1")
+    ],
+    "has a place in the feed and no time of it, or a time and no place": [
+        Plant(
+            f"UPDATE outbox SET relayed_at = {time} WHERE event_id = 'evt_{{{name}}}_1_{event}'",
+            f"event evt_{{{name}}}_1_{event}",
+        )
+        for name, event, time in (("told", "order.created", "NULL"), ("hit", "order.created", "7"))
+    ],
+    "is in the feed, and an endpoint that asked for it has no delivery": [
+        Plant(
+            "UPDATE webhooks SET updated_at = 0; DELETE FROM deliveries"
+            f" WHERE webhook_id = {webhook} AND event_type = '{event}'",
+            f"event evt_{{told}}_1_{event}",
+        )
+        for webhook, event in ((1, "order.created"), (2, "order.pending"), (3, "order.created"))
+    ],
+    "tells of no event in the feed of its endpoint's client": [
+        Plant(f"UPDATE deliveries SET {wrong} WHERE id = 1", "delivery 1")
+        for wrong in (
+            "event_id = 'evt_{hit}_1_order.created'", "event_id = 'none'",
+            "event_type = 'order.pending'", "webhook_id = 99",
+        )
+    ],
+    "is for the same event and endpoint as another one": [
+        Plant("INSERT INTO deliveries (id, webhook_id,"
+              " event_id, event_type, event_at, status, attempts, error, created_at)"
+              " SELECT 98, webhook_id, event_id, event_type, event_at, 'FAILED', 0, 'x', 0"
+              " FROM deliveries WHERE id = 2", "delivery 98"),
+    ],
+    "neither waits, nor was taken, nor has visibly failed": [
+        Plant(f"UPDATE deliveries SET {wrong} WHERE id = {which}", f"delivery {which}")
+        for which, wrong in (
+            (1, "status = 'LOST', due_at = NULL, delivered_at = NULL"),
+            (1, "status = 'PENDING', delivered_at = NULL"),
+            (1, "due_at = 7"), (1, "delivered_at = NULL"), (3, "error = NULL"),
+        )
+    ] + [Plant("DELETE FROM delivery_attempts WHERE delivery_id = 1", "delivery 1")],
+}  # fmt: skip
 PLANTS |= {
     problem: [Plant(*planted) for planted in listed]
     for problem, listed in (BUYING_PLANTS | POLICY_PLANTS).items()

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import structlog
 
+from starship_core.flows.relay_events import sweep_relay
 from starship_core.testing.clock import ManualClock
 from tests.e2e.servers import Caller, Shop, opened_shop, written
 from tests.security.fuzzing import Fuzzer
 
+WEBHOOK = {"name": "hook", "url": "https://example.com/hook", "events": ["order.*"]}
 PRODUCTS = """\
 code,name,category,subcategory,country,currency,denominations
 card,Sample Store Card,Shopping,Books,GB,GBP,20.00;50.00
@@ -32,18 +34,22 @@ async def shop(
 
 @pytest.fixture
 async def acme(shop: Shop) -> Caller:
-    """With a delivered order, the first one, and a pending one."""
+    """With a delivered order, the first one, a pending one, and a webhook that tells of both."""
     caller = await shop.client("acme", {"GBP": "1000000.00", "EUR": "1000.00"})
     await caller.order("acme-first", ref="acme-ref")
     await caller.order("acme-second", denomination="50.00")
+    await caller.post("/webhooks", WEBHOOK)
+    await sweep_relay(shop.ship)
     return caller
 
 
 @pytest.fixture
 async def bolt(shop: Shop, acme: Caller) -> Caller:
-    """A stranger with an order and a wallet of its own."""
+    """A stranger with an order, a wallet and a webhook of its own."""
     caller = await shop.client("bolt", {"GBP": "1000.00"})
     await caller.order("bolt-first", ref="bolt-ref")
+    await caller.post("/webhooks", WEBHOOK)
+    await sweep_relay(shop.ship)
     return caller
 
 

@@ -132,9 +132,9 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
          "[pricing] tax_percent: 101 is not a percentage between 0 and 100"),
         ('[deployment]\nenvironment = "prod"',
          "[deployment] environment: invalid enum value 'prod'"),
-        ("[zzz]", ("[zzz]: there is no such section; there are buying, database, deployment, fx, "
-         "limits, notifiers, plugins, policies, pricing, redis, retry, server, sources, vault, "
-         "vendors, wallet")),
+        ("[zzz]", ("[zzz]: there is no such section; there are buying, database, deployment, "
+         "events, fx, limits, notices, notifiers, plugins, policies, pricing, redis, retry, "
+         "server, sources, vault, vendors, wallet, webhooks")),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, problem: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,10 @@ LARGEST_ANSWER: Final = 64 * 1024
 ANSWER_SECONDS: Final = 1.0
 """For those bytes; the status has been told by then."""
 
-_Pools = Mapping[str, httpcore2.AsyncConnectionPool]
+POOLS: Final = 16
+"""A pool looks at each of its connections before each request, so there are several small ones."""
+
+_Pools = Mapping[str, Sequence[httpcore2.AsyncConnectionPool]]
 _FAULTS: Final = (
     httpcore2.NetworkError,
     httpcore2.TimeoutException,
@@ -82,10 +86,10 @@ class Webhooks:
             receiver = endpoint(address)
         except ValueError as error:
             raise Unavailable(f"the receiver's address is not allowed: it {error}") from None
-        pool = self._pools.get(receiver.scheme)
-        if pool is None:
+        pools = self._pools.get(receiver.scheme)
+        if pools is None:
             raise Unavailable("the receiver's address is not allowed: it is not https")
-        return receiver, pool
+        return receiver, pools[zlib.crc32(address.encode()) % POOLS]
 
 
 async def _read(response: httpcore2.Response) -> None:
@@ -116,15 +120,18 @@ async def open_webhooks(
     async with AsyncExitStack() as stack:
         stack.callback(names.close)
         pools = {
-            scheme: await stack.enter_async_context(
-                httpcore2.AsyncConnectionPool(
-                    ssl_context=context,
-                    max_connections=None,  # how many at once is the core's to say
-                    max_keepalive_connections=MOST_IDLE,
-                    keepalive_expiry=IDLE_SECONDS,
-                    network_backend=Guard(names, rule),
+            scheme: [
+                await stack.enter_async_context(
+                    httpcore2.AsyncConnectionPool(
+                        ssl_context=context,
+                        max_connections=None,  # how many at once is the core's to say
+                        max_keepalive_connections=MOST_IDLE // POOLS,
+                        keepalive_expiry=IDLE_SECONDS,
+                        network_backend=Guard(names, rule),
+                    )
                 )
-            )
+                for _ in range(POOLS)
+            ]
             for scheme, rule in rules.items()
         }
         yield Webhooks(pools, seconds=config.timeout, now=toolbox.now)
