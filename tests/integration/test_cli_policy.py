@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from starship_policy_limits.limits import LimitsConfig
 
 from starship_core.cli import main
 from starship_core.clock import utc_now
@@ -37,8 +36,9 @@ class Desk:
     def limited_to(self, limit: str, policies: str = _POLICIES) -> Path:
         """Write the configuration anew."""
         file = written(self.folder, self.database, self.redis, more=policies.format(limit=limit))
-        text = file.read_text().replace('"source-csv"]', '"source-csv", "policy-products",'
-                                        ' "policy-limits"]')  # fmt: skip
+        text = file.read_text().replace(
+            '"source-csv"', '"source-csv", "policy-products", "policy-limits"'
+        )
         file.write_text(text)
         return file
 
@@ -96,7 +96,7 @@ def test_a_decision_is_explained_and_replayed(desk: Desk) -> None:
         "together they came to AskOperator then, and come to Allow today",
     ]
     text = desk("policy", "explain", str(second)).stdout
-    assert "2 × 1:25.00 EUR" in text or "2 ×" in text
+    assert "2 × " in text
     assert "Differs: together they came to AskOperator then, and come to Allow today." in text
     assert "policies: AskOperator" in desk("order", "explain", str(second)).stdout
     assert "policies: Allow" in desk("order", "explain", str(first)).stdout
@@ -130,7 +130,6 @@ def test_the_list_says_who_may_allow(desk: Desk) -> None:
             "section": {"face_per_order": {"EUR": "30.00"}},
         },
     ]  # fmt: skip
-    assert "face_per_order" in {field.name for field in msgspec.structs.fields(LimitsConfig)}
     assert "allow or object" in desk("policy", "list").stdout
 
 
