@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from starship_core.cli import main
 from starship_core.clock import utc_now
+from starship_core.config import load
 from starship_core.flows.decide_fallbacks import sweep_policies
+from starship_core.sweeps import registered
 from starship_core.testing.fixtures import in_loop
 from tests.integration.scripted import Scripted, at_market
 from tests.integration.ships import Dock, add_products, docked, written
@@ -131,6 +133,12 @@ def test_the_list_says_who_may_allow(desk: Desk) -> None:
         },
     ]  # fmt: skip
     assert "allow or object" in desk("policy", "list").stdout
+
+
+def test_a_worker_decides_only_where_there_are_policies(desk: Desk) -> None:
+    """Without a section nothing is automatic: the sweep is not run, and is never late."""
+    assert "policies" in registered(load(desk.config, {}))
+    assert "policies" not in registered(load(desk.limited_to("", policies=""), {}))
 
 
 def test_an_order_that_nobody_decided_about(desk: Desk) -> None:
