@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,19 @@ from starship_core.limits import Limits
 from starship_core.operators import Operators
 from starship_core.plugins import Plugins, find
 from starship_core.pool import Pool
-from starship_core.ports import InventorySource, Notifier, VendorFulfiller, WalletBackend
-from starship_core.registration import Toolbox, VendorRegistration, VendorTraits
+from starship_core.ports import (
+    FulfilPolicy,
+    InventorySource,
+    Notifier,
+    VendorFulfiller,
+    WalletBackend,
+)
+from starship_core.registration import (
+    PolicyRegistration,
+    Toolbox,
+    VendorRegistration,
+    VendorTraits,
+)
 from starship_core.store.slots import database_time as database_clock
 from starship_core.throttle import Throttle
 from starship_core.till import Till
@@ -40,6 +52,20 @@ class Vendor:
     plugin: str
     port: VendorFulfiller
     traits: VendorTraits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy instance: who is asked whether a vendor may be bought from without an operator."""
+
+    name: str
+    """The instance's, ours: `products`."""
+    plugin: str
+    port: FulfilPolicy
+    names_products: bool
+    """Only then may it say Allow."""
+    stuck: list[threading.Thread] = field(default_factory=list)
+    """Threads in which it was given up on; those that ended since are taken off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +89,7 @@ class Ship:
     sources: Mapping[str, InventorySource]
     notifiers: Mapping[str, Notifier]
     vendors: Mapping[str, Vendor]
+    policies: Mapping[str, Policy]
     plugins: Plugins
     till: Till[Any, Any] = field(default_factory=Till)
     short: set[str] = field(default_factory=set)
@@ -78,10 +105,9 @@ class Ship:
         redis_url: str | None = None,
         database_time: Callable[[Tx], int] | None = None,
     ) -> AsyncIterator[Ship]:
-        """Assemble what the configuration names; closed at the end, last opened first.
+        """Assemble what it names, connecting to no vendor. Raises ConfigError, PluginError.
 
-        `redis_url` wins over the configuration's. An injected `now` is the database's clock, too,
-        unless `database_time` says so. Connects to no vendor. Raises ConfigError, PluginError.
+        `redis_url` wins over the file's, `database_time` over an injected `now` as SQL's clock.
         """
         plugins = find(config)
         vault = Vault.open(config.folder / config.vault.keys)
@@ -108,6 +134,7 @@ class Ship:
                 sources=_of_kind("source", ports),
                 notifiers=_of_kind("notifier", ports),
                 vendors=_vendors(plugins, ports),
+                policies=_policies(plugins, ports),
                 plugins=plugins,
             )
 
@@ -122,6 +149,19 @@ def _vendors(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str
         )
         for one in plugins.instances
         if isinstance(one.registration, VendorRegistration)
+    }
+
+
+def _policies(plugins: Plugins, ports: Mapping[tuple[str, str], Any]) -> dict[str, Policy]:
+    return {
+        one.instance_name: Policy(
+            name=one.instance_name,
+            plugin=one.plugin,
+            port=ports["policy", one.instance_name],
+            names_products=one.registration.names_products,
+        )
+        for one in plugins.instances
+        if isinstance(one.registration, PolicyRegistration)
     }
 
 

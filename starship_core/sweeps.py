@@ -19,6 +19,8 @@ from starship_core.errors import ConfigError
 from starship_core.flows import deliver_events, relay_events, send_notices
 from starship_core.flows.buy_purchases import oldest_due as oldest_purchase
 from starship_core.flows.buy_purchases import sweep_purchases
+from starship_core.flows.decide_fallbacks import oldest_due as oldest_undecided
+from starship_core.flows.decide_fallbacks import sweep_policies
 from starship_core.flows.expire_stock import oldest_expired, sweep_expiry
 from starship_core.flows.pump_inventory import sweep_pump
 from starship_core.flows.refresh_rates import sweep_rates
@@ -77,6 +79,14 @@ SWEEPS: Final = (
         about="bulk orders left between two chunks are gone on with",
         run=sweep_bulk,
         oldest_due=oldest_left,
+    ),
+    Sweep(
+        kind="policies",
+        about="policies decide whether what the pool missed is bought; only when there are any",
+        run=sweep_policies,
+        oldest_due=oldest_undecided,
+        rings=("purchases",),
+        enabled=lambda config: bool(config.policies),
     ),
     Sweep(
         kind="purchases",

@@ -73,6 +73,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "vendor": Entry("vendor:vendor", "Check vendors, read their catalogues, map their products."),
     "switch": Entry("switch:switch", "Stop buying from vendors, and let it go on again."),
     "purchase": Entry("purchase:purchase", "List purchases, show them, and settle those in doubt."),
+    "policy": Entry("policy:policy", "List policies, and explain what they decided."),
     "webhook": Entry("webhook:webhook", "List, show and enable webhooks, and redeliver events."),
     "notice": Entry("notice:notice", "List what operators were told, or will be."),
     "ledger": Entry("ledger:ledger", "Check that the wallets' ledger adds up."),

@@ -17,6 +17,7 @@ from starship_core.errors import NotFound
 from starship_core.model import BULK_ABOVE, Money, Order
 from starship_core.ship import Ship
 from starship_core.store.change import WAITING, floor_now
+from starship_core.store.decisions import find_decision
 from starship_core.store.orders import find_order
 from starship_core.store.purchase_steps import purchase_steps
 
@@ -200,6 +201,9 @@ def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
               remarks=remarks)
         for at, kind, amount, currency, remarks in tx.execute(_MONEY, order_id)
     ]  # fmt: skip
+    if decision := find_decision(tx, order_id):  # for operators: its reasons are our business
+        at, what = rfc3339(decision.at), f"policies: {decision.outcome}"
+        steps = [*steps, Step(at=at, what=what, why=decision.reason)]
     stock = _stock(tx, order, now)
     return Explained(
         order_id=order.id, reference_code=order.ref, client_id=order.client_id,

@@ -1,4 +1,8 @@
-"""Changing an order that exists: its row first, by one conditional update; then everything else."""
+"""Changing an order that exists: its row first, by one conditional update; then everything else.
+
+The lock order everywhere: a client's limit row (only who writes a policies' decision) → order →
+purchase → vouchers (skipping those that others hold) → wallets, by name.
+"""
 
 from __future__ import annotations
 

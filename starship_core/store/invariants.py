@@ -11,6 +11,7 @@ from typing import Final
 from starship_core.store.buying_invariants import BUYING
 from starship_core.store.check import Check
 from starship_core.store.invariants_told import DELIVERIES, EVENTS
+from starship_core.store.policy_invariants import POLICIES
 
 __all__ = ["CHECKS", "Check"]
 
@@ -229,4 +230,4 @@ ORDERS: Final = (
         "SELECT 'order ' || max(id) FROM orders GROUP BY client_id, ref HAVING count(*) > 1",
     ),
 )
-CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + DELIVERIES + BUYING
+CHECKS: Final[tuple[Check, ...]] = GOODS + MONEY + ORDERS + EVENTS + DELIVERIES + BUYING + POLICIES

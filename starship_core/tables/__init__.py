@@ -3,7 +3,17 @@
 Times are microseconds since 1970 UTC, money is minor units, both bigint.
 """
 
-from starship_core.tables import buying, catalogue, orders, people, stock, telling, vendors, work
+from starship_core.tables import (
+    buying,
+    catalogue,
+    orders,
+    people,
+    policies,
+    stock,
+    telling,
+    vendors,
+    work,
+)
 from starship_core.tables.columns import metadata
 
 __all__ = [
@@ -12,6 +22,7 @@ __all__ = [
     "metadata",
     "orders",
     "people",
+    "policies",
     "stock",
     "telling",
     "vendors",

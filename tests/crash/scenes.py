@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.block_stock import block_stock
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
+from starship_core.flows.decide_fallbacks import sweep_policies
 from starship_core.flows.deliver_events import sweep_deliveries
 from starship_core.flows.manage_webhooks import Changes, change_webhook
 from starship_core.flows.move_money import credit_wallet, reverse_credit
@@ -31,7 +31,8 @@ from starship_core.flows.relay_events import sweep_relay
 from starship_core.flows.replace_voucher import replace_voucher
 from starship_core.flows.retry_order import retry_order
 from starship_core.flows.send_notices import sweep_notices
-from starship_core.model import Money, OrderEvent, Sku, Target
+from starship_core.model import FallbackCase, Money, OrderEvent, Sku, Target, Verdict
+from starship_core.ship import Policy
 from starship_core.store.notices import notify
 from starship_core.store.orders import find_by_key
 from starship_core.testing.clock import START
@@ -60,7 +61,7 @@ _BULK: Final = 51
 UP, DOWN = "https://up.example/hook", "https://down.example/hook"
 
 
-@dataclass
+@dataclasses.dataclass
 class Scene:
     """A deployment in which a flow is about to run, and what it is run on."""
 
@@ -284,6 +285,27 @@ async def purchase(scene: Scene) -> None:
     assert shop.sold == 1
 
 
+class _Allows:
+    """A policy that lets one order of a client and day through."""
+
+    def decide(self, case: FallbackCase) -> Verdict:
+        if case.spent_today.minor:
+            return Verdict(says="AskOperator", reason="one a day")
+        return Verdict(says="Allow", reason="the first one today")
+
+
+async def decided(scene: Scene) -> None:
+    """Two orders under a limit for one: decided once each, a purchase planned for one of them."""
+    for key in ("decided-1", "decided-2"):
+        await scene.dock.ask(scene.acme, key, YEN, 2)
+    ship, shop, _clock = await with_shop(scene.dock.ship)
+    allows = Policy(name="allows", plugin="test", port=_Allows(), names_products=True)
+    await sweep_policies(dataclasses.replace(ship, policies={"allows": allows}))
+    rows = await scene.dock.sql("SELECT outcome FROM decisions ORDER BY order_id")
+    assert [row[0] for row in rows] == ["Allow", "AskOperator"]
+    assert shop.sold == 0
+
+
 async def settled(scene: Scene) -> None:
     """A purchase that was never sent is voided by a cancel; nothing was bought."""
     await scene.dock.ask(scene.acme, "void-1", YEN, 2)
@@ -308,6 +330,7 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "replace": replace,
     "approve and buy": purchase,
     "approve and cancel": settled,
+    "policies decide": decided,
     "pump": pumping,
     "wallet credit and reversal": money,
     "block": block,
@@ -319,6 +342,7 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
 ATOMIC: Final = frozenset(SCENES) - {
     "place and retry in bulk", "pump", "wallet credit and reversal", "relay", "deliver",
     "redeliver", "notices", "approve and buy", "approve and cancel",
+    "policies decide",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -334,6 +358,9 @@ _STATE: Final = {
     "transactions": "SELECT wallet_id, transaction_type, amount, count(*) FROM transactions"
     " GROUP BY wallet_id, transaction_type, amount",
     "purchases": "SELECT vendor, state, quantity, received, price_flag FROM purchases",
+    "decisions": "SELECT idempotency_key, outcome, face, reason FROM decisions"
+    " JOIN orders ON orders.id = order_id",
+    "spending": "SELECT currency, spent FROM policy_spending",
     "holds": "SELECT is_open, count(*) FROM purchase_items GROUP BY is_open",
     "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
     " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",

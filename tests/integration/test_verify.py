@@ -44,6 +44,7 @@ from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop
 from tests.integration.buying_plants import BUYING_PLANTS, SOUND
+from tests.integration.policy_plants import DECIDED, POLICY_PLANTS
 from tests.integration.receivers import Recorder, hook, recorded
 from tests.integration.ships import ANA, DINAR, SMALL, YEN, Dock, add_products, docked
 from tests.integration.ships import written as config_of
@@ -301,9 +302,10 @@ def test_bare_rows_are_clean(copied: Copied) -> None:
     assert (result.exit_code, msgspec.json.decode(result.stdout)) == (0, {"violations": []})
 
 
-def test_a_planned_purchase_is_clean(copied: Copied) -> None:
-    """What the plants of purchases begin with breaks nothing."""
-    copied.plant(SOUND)
+@pytest.mark.parametrize("sound", [SOUND, DECIDED])
+def test_a_planned_purchase_is_clean(copied: Copied, sound: str) -> None:
+    """What the plants of purchases and decisions begin with breaks nothing."""
+    copied.plant(sound)
     assert copied.verify().exit_code == 0
 
 
@@ -800,7 +802,8 @@ PLANTS: dict[str, list[Plant]] = {
     ] + [Plant("DELETE FROM delivery_attempts WHERE delivery_id = 1", "delivery 1")],
 }  # fmt: skip
 PLANTS |= {
-    problem: [Plant(*planted) for planted in listed] for problem, listed in BUYING_PLANTS.items()
+    problem: [Plant(*planted) for planted in listed]
+    for problem, listed in (BUYING_PLANTS | POLICY_PLANTS).items()
 }
 _EACH = [
     pytest.param(check, plant, id=f"{check.problem} {n}")

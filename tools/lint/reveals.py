@@ -23,6 +23,7 @@ ALLOWED = {
     "starship_core/flows/retry_order.py": "as place_order",
     "starship_core/flows/replace_voucher.py": "as place_order",
     "starship_core/flows/approve_fallback.py": "as place_order",
+    "starship_core/flows/decide_fallbacks.py": "as place_order",
     "starship_core/flows/buy_purchases.py": "as place_order; seals a raw reply that is in doubt",
     "starship_core/flows/resolve_purchase.py": "as place_order",
     "starship_core/cli/purchase.py": "shows a raw reply to an operator, audited",

@@ -259,6 +259,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("api_key", name=op.f("uq_credentials_api_key")),
     )
     op.create_table(
+        "policy_spending",
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("day", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("spent", BigInt, server_default="0", nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint("spent >= 0", name=op.f("ck_policy_spending_spent")),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["clients.id"], name=op.f("fk_policy_spending_client_id")
+        ),
+        sa.PrimaryKeyConstraint("client_id", "day", "currency", name=op.f("pk_policy_spending")),
+    )
+    op.create_table(
         "products",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
@@ -603,6 +616,44 @@ def upgrade() -> None:
     )
     op.create_index("ix_transactions_order", "transactions", ["order_id"], unique=False)
     op.create_index("ix_transactions_wallet", "transactions", ["wallet_id", "id"], unique=False)
+    op.create_table(
+        "decisions",
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("client_id", BigInt, nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("case_seen", sa.Text(), nullable=False),
+        sa.Column("verdicts", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("day", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("face", BigInt, nullable=False),
+        sa.Column("approval_id", BigInt, nullable=True),
+        sa.Column("again_at", BigInt, nullable=True),
+        sa.Column("decided_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(outcome = 'Allow') = (approval_id IS NOT NULL)", name=op.f("ck_decisions_approval")
+        ),
+        sa.CheckConstraint(
+            "outcome IN ('Allow', 'AskOperator', 'Refuse')", name=op.f("ck_decisions_outcome")
+        ),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["approvals.id"], name=op.f("fk_decisions_approval_id")
+        ),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_decisions_client_id")),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_decisions_order_id")),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_decisions")),
+    )
+    op.create_index(
+        "ix_decisions_client_day", "decisions", ["client_id", "day", "currency"], unique=False
+    )
+    op.create_index(
+        "uq_decisions_approval",
+        "decisions",
+        ["approval_id"],
+        unique=True,
+        postgresql_where=sa.text("approval_id IS NOT NULL"),
+        sqlite_where=sa.text("approval_id IS NOT NULL"),
+    )
     op.create_table(
         "delivery_attempts",
         sa.Column("delivery_id", BigInt, nullable=False),
