@@ -65,14 +65,19 @@ class Route(NamedTuple):
     body: bytes | None
 
 
+HOOK = b'{"name":"mine","url":"https://shop.example.com/hooks","events":["order.*"]}'
 BODIES = {
     "/api/v1/orders": GOOD,
+    "/api/v1/webhooks": HOOK,
+    "/api/v1/webhooks/{webhook_id}": b'{"is_active":true}',
+    "/api/v1/webhooks/{webhook_id}/redeliver": b'{"since":"2027-01-01T00:00:00Z"}',
     "/api/v1/products/{product_id}/availability": b'{"denomination":"20.00","quantity":1}',
     "/api/v1/products/{product_id}/charges": b'{"denomination":"20.00","quantity":1}',
 }
 PATHS = {
     "product_id": "1", "category_id": "1", "subcategory_id": "3", "order_id": "1",
     "ref": "acme-ref", "wallet_id": "1", "transaction_id": "1",
+    "webhook_id": "1", "delivery_id": "1",
 }  # fmt: skip
 
 
@@ -85,8 +90,8 @@ async def routes(fuzzer: Fuzzer) -> list[Route]:
             query = tuple(p["name"] for p in operation["parameters"] if p["in"] == "query")
             body = BODIES[path] if "requestBody" in operation else None
             found.append(Route(method.upper(), path.format(**PATHS).encode(), query, body))
-    assert len(found) >= 22
-    return found
+    assert len(found) >= 31
+    return sorted(found, key=lambda route: route.method == "DELETE")
 
 
 async def all_of(coroutines: Iterable[Coroutine[Any, Any, Any]], width: int = 8) -> list[Any]:
