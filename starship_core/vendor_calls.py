@@ -15,7 +15,7 @@ import structlog
 from starship_core.errors import Ambiguous, Unavailable
 from starship_core.model import Accepted, Bought, Purchase, Refused, VendorReply
 from starship_core.ship import Ship, Vendor
-from starship_core.vendor_guard import guarded, guarded_buy
+from starship_core.vendor_guard import NotSent, guarded, guarded_buy
 
 _REPLIES = (Bought, Accepted, Refused)
 _log = structlog.get_logger("starship.vendor")
@@ -31,7 +31,7 @@ async def buy(
 
     async def call() -> VendorReply:
         if not may_send():
-            raise Unavailable("the lease was over before the request was sent", retry_after=5)
+            raise NotSent("the lease was over before the request was sent", retry_after=5)
         try:
             async with asyncio.timeout(vendor.traits.buy_timeout):
                 reply = await vendor.port.buy(purchase)

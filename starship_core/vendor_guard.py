@@ -23,6 +23,10 @@ from starship_core.store.notices import notify
 T = TypeVar("T")
 
 
+class NotSent(Unavailable):
+    """We did not even ask: it says nothing of the vendor, and its breaker does not count it."""
+
+
 class _Line(NamedTuple):
     """What a breaker breaks."""
 
@@ -73,6 +77,9 @@ async def _turn(vendor: Vendor, operation: str, ship: Ship) -> None:
 async def _watched(line: _Line, call: Callable[[], Awaitable[T]], ship: Ship) -> T:
     try:
         answer = await call()
+    except NotSent:
+        await ship.database.run(breakers.release, line.vendor, line.operation, micros(ship.now()))
+        raise
     except Exception as error:
         await _told(line, type(error).__name__, ship)
         raise
