@@ -22,7 +22,7 @@ from tests.integration.ships import ANA, CARD, Dock
 
 async def budget(ship: Ship, minor: int = 10_000, hours: int = 24) -> int:
     terms = Terms(
-        vendors=("north",), ceiling=Money(minor, "EUR"), actor="policy:stock", reason="low",
+        vendors=("north",), ceiling=Money(minor, "EUR"), actor="operator:ana", reason="low",
         expires_at=ship.now() + timedelta(hours=hours),
     )  # fmt: skip
     approval = await ship.database.run(
