@@ -209,13 +209,14 @@ async def _write_down(call: Call, config: Config, action: str, after: Any) -> No
 
 def _grid(uses: list[KeyUse]) -> Any:
     from starship_core.clock import moment
+    from starship_core.flows.rotate_keys import PLACES
 
     rows = [
         (use.id, use.state, use.created_at and f"{moment(use.created_at):%Y-%m-%d}",
-         use.vouchers, use.quarantine, use.credentials, use.webhooks)
+         use.vouchers, use.quarantine, use.credentials, use.webhooks, use.purchases)
         for use in uses
     ]  # fmt: skip
-    return grid("key", "", "made", "vouchers", "quarantine", "credentials", "webhooks", rows=rows)
+    return grid("key", "", "made", *PLACES, rows=rows)
 
 
 def _rotated(done: Any) -> list[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from starship_core.errors import Ambiguous, StarshipError, Unavailable
 from starship_core.model import Accepted, Bought, Refused, VendorReply
 from starship_core.ship import Ship, Vendor
 from starship_core.store.purchases import PurchaseRecord, due, oldest_due
+from starship_core.store.sealed_secrets import raw_purpose
 from starship_core.vendor_calls import buy, find
 
 __all__ = ["oldest_due", "sweep_purchases"]
@@ -83,7 +84,7 @@ async def _send(step: Step, token: str, ship: Ship) -> None:
     except Ambiguous as error:
         raw = None
         if error.raw is not None:
-            raw = ship.vault.seal_secret(f"purchase:{one.id}:raw", error.raw.reveal())
+            raw = ship.vault.seal_secret(raw_purpose(one.id), error.raw.reveal())
         await _written(
             ship, token, lambda scene: ship.database.run(outcomes.ambiguous, one.id, raw, scene)
         )

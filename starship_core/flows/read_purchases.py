@@ -21,6 +21,7 @@ from starship_core.store.purchases import (
     list_purchases,
     own_items,
 )
+from starship_core.store.sealed_secrets import raw_purpose
 from starship_core.vault import Unsealable
 
 
@@ -114,7 +115,7 @@ def _reveal(tx: Tx, purchase_id: int, by: By, ship: Ship) -> Secret:
     now: datetime = ship.now()
     record(tx, by, "purchase.reveal", f"purchase:{purchase_id}", at=now)
     try:
-        return ship.vault.open_secret(f"purchase:{purchase_id}:raw", one.raw_sealed)
+        return ship.vault.open_secret(raw_purpose(purchase_id), one.raw_sealed)
     except Unsealable:
         raise NotFound("readable raw reply of purchase", purchase_id) from None
 

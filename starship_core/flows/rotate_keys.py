@@ -8,29 +8,29 @@ rotates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from starship_core.access import signing_purpose
 from starship_core.audit import By, record
 from starship_core.database import Tx, json_rows
 from starship_core.keyring import add_key, file_of, prepare_key, read_keys, remove_key
 from starship_core.lease import leased
 from starship_core.ports import Transaction
 from starship_core.ship import Ship
-from starship_core.store.webhooks import secret_purpose
+from starship_core.store import sealed_secrets
+from starship_core.store.sealed_secrets import SECRETS
 from starship_core.vault import MissingKey, Unsealable, Vault
 
 Progress = Callable[[int], None]
-Place = Literal["vouchers", "quarantine", "credentials", "webhooks"]
+Place = Literal["vouchers", "quarantine"] | sealed_secrets.Place
 
-PLACES: Final[tuple[Place, ...]] = ("vouchers", "quarantine", "credentials", "webhooks")
+PLACES: Final[tuple[Place, ...]] = ("vouchers", "quarantine", *SECRETS)
 REST: Final = timedelta(hours=24)
 """A key is kept this long after its successor came into use here: for quotes that it signed, and
 rows that another machine sealed with it meanwhile.
@@ -49,30 +49,6 @@ FROM json_each($1) WHERE {place}.id = cast(value->>0 AS bigint)
 """
 
 
-class _Secrets(NamedTuple):
-    """Rows that hold secrets of ours; each text names its key."""
-
-    select: str
-    save: str
-    purpose: Callable[[int], str]
-
-
-_SECRETS: Final[Mapping[Place, _Secrets]] = {
-    "credentials": _Secrets(
-        """SELECT id, signing_sealed, older_signing_sealed FROM credentials
-           WHERE id > $1 ORDER BY id LIMIT $2""",
-        "UPDATE credentials SET signing_sealed = $2, older_signing_sealed = $3 WHERE id = $1",
-        signing_purpose,
-    ),
-    "webhooks": _Secrets(
-        """SELECT id, secret_sealed FROM webhooks
-           WHERE id > $1 AND secret_sealed IS NOT NULL ORDER BY id LIMIT $2""",
-        "UPDATE webhooks SET secret_sealed = $2 WHERE id = $1",
-        secret_purpose,
-    ),
-}
-
-
 class KeyUse(Struct, frozen=True, kw_only=True):
     """One key, and how many rows need it."""
 
@@ -84,10 +60,13 @@ class KeyUse(Struct, frozen=True, kw_only=True):
     quarantine: int = 0
     credentials: int = 0
     webhooks: int = 0
+    purchases: int = 0
+    """Raw replies of vendors that were unclear."""
 
     @property
     def rows(self) -> int:
-        return self.vouchers + self.quarantine + self.credentials + self.webhooks
+        codes = self.vouchers + self.quarantine
+        return codes + self.credentials + self.webhooks + self.purchases
 
 
 class Rotated(Struct, frozen=True, kw_only=True):
@@ -215,7 +194,7 @@ class _Rotation:
             for use in await list_keys(self.ship):
                 if use.state == "old" and use.rows:
                     await self._rows(use.id)
-            for place in _SECRETS:
+            for place in SECRETS:
                 await self._secrets(place)
             if self.resealed.total() == done:
                 return
@@ -233,7 +212,7 @@ class _Rotation:
                 )
                 self._count(place, done, damaged)
 
-    async def _secrets(self, place: Place) -> None:
+    async def _secrets(self, place: sealed_secrets.Place) -> None:
         after: int | None = 0
         while after is not None:
             after, done, damaged = await self.ship.database.run(
@@ -248,11 +227,11 @@ class _Rotation:
 
 
 def _used(tx: Transaction, place: Place) -> Counter[str]:
-    if place not in _SECRETS:
+    if place == "vouchers" or place == "quarantine":
         return Counter(dict(tx.execute(_USED.format(place=place))))
     used: Counter[str] = Counter()
     after = 0
-    while rows := tx.execute(_SECRETS[place].select, after, _CHUNK):
+    while rows := tx.execute(SECRETS[place].select, after, _CHUNK):
         for _, *texts in rows:
             used.update({text.partition(".")[0] for text in texts if text})
         after = rows[-1][0]
@@ -277,8 +256,8 @@ def _reseal(tx: Tx, vault: Vault, place: Place, at: tuple[str, int]) -> Chunk:
     return (rows[-1][0] if rows else None), len(fresh), damaged
 
 
-def _reseal_secrets(tx: Tx, vault: Vault, place: Place, after: int) -> Chunk:
-    kept = _SECRETS[place]
+def _reseal_secrets(tx: Tx, vault: Vault, place: sealed_secrets.Place, after: int) -> Chunk:
+    kept = SECRETS[place]
     rows = tx.execute(f"{kept.select} {tx.for_update}", after, _CHUNK)
     done = 0
     damaged = []
@@ -289,7 +268,8 @@ def _reseal_secrets(tx: Tx, vault: Vault, place: Place, after: int) -> Chunk:
             damaged.append(row_id)
             continue
         if fresh != texts:
-            tx.execute(kept.save, row_id, *fresh)
+            key = [vault.current_key] if kept.names_key else []
+            tx.execute(kept.save, row_id, *fresh, *key)
             done += 1
     return (rows[-1][0] if rows else None), done, damaged
 

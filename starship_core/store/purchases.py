@@ -178,9 +178,9 @@ def take_purchase(tx: Tx, purchase_id: int) -> PurchaseRecord:
     return find_purchase(tx, purchase_id, tx.for_update)
 
 
-def purchases_of(tx: Transaction, order_id: int) -> list[PurchaseRecord]:
+def purchases_of(tx: Transaction, order_id: int, lock: str = "") -> list[PurchaseRecord]:
     """All of an order, the oldest first."""
-    return [_record(row) for row in tx.execute(_OF_ORDER, order_id)]
+    return [_record(row) for row in tx.execute(f"{_OF_ORDER} {lock}", order_id)]
 
 
 def list_purchases(
@@ -234,7 +234,7 @@ def has_open(tx: Transaction, order_id: int) -> bool:
 def void_planned(tx: Tx, order_id: int, now: datetime, at: int) -> list[int]:
     """Close what was not sent; the order's row is locked. Raises WrongState: one was sent."""
     voided = []
-    for one in purchases_of(tx, order_id):
+    for one in purchases_of(tx, order_id, tx.for_update):
         if one.is_open and one.state != "PLANNED":
             raise WrongState(
                 f"order {order_id} waits for purchase {one.id}, which is {one.state}; settle it "

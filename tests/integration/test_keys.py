@@ -21,6 +21,7 @@ from starship_core.database import PostgreSQL, SQLite, opened
 from starship_core.flows.rotate_keys import PLACES, list_keys, prune, rotate
 from starship_core.keyring import add_key, read_keys
 from starship_core.ship import Ship
+from starship_core.store.sealed_secrets import raw_purpose
 from starship_core.store.webhooks import secret_purpose
 from starship_core.testing.clock import ManualClock
 from starship_core.vault import Code, MissingKey, Unsealable, Vault, create_keys
@@ -69,6 +70,25 @@ def seed(tx: Any, vault: Vault) -> None:
         " created_at, updated_at) VALUES (1, 1, 'w', 'u', '[]', 'f', $1, 0, 0)",
         vault.seal_secret(secret_purpose(1), "whsec_own"),
     )
+    _buy(tx, vault)
+
+
+def _buy(tx: Any, vault: Vault) -> None:
+    """A purchase whose vendor's reply was unclear and is kept, and one without."""
+    tx.execute(
+        "INSERT INTO approvals (id, product_id, denomination, currency, actor, reason, vendors,"
+        " ceiling, ceiling_currency, state, expires_at, created_at, updated_at)"
+        " VALUES (1, 1, 1, 'EUR', 'a', 'r', '[]', 9, 'EUR', 'STANDING', 9, 0, 0)"
+    )
+    raw = vault.seal_secret(raw_purpose(1), "HTTP 500")
+    for number, kept in ((1, raw), (2, None)):
+        tx.execute(
+            "INSERT INTO purchases (id, approval_id, vendor, vendor_product, product_id,"
+            " denomination, currency, quantity, reference, state, ceiling, ceiling_currency,"
+            " raw_sealed, raw_key_id, planned_at, updated_at) VALUES ($1, 1, 'north', 'p', 1, 1,"
+            " 'EUR', 1, $2, 'PLANNED', 1, 'EUR', $3, $4, 0, 0)",
+            number, f"R{number}", kept, kept and kept.partition(".")[0],
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -101,7 +121,12 @@ async def everything_opens(ship: Ship) -> set[str]:
         needed |= {text.partition(".")[0] for text in (sealed, older) if text}
     ((sealed,),) = await rows(ship, "SELECT secret_sealed FROM webhooks")
     assert vault.open_secret(secret_purpose(1), sealed) == Secret("whsec_own")
-    return needed | {sealed.partition(".")[0]}
+    needed.add(sealed.partition(".")[0])
+    replies = "SELECT raw_sealed, raw_key_id FROM purchases WHERE raw_sealed IS NOT NULL"
+    ((sealed, key_id),) = await rows(ship, replies)
+    assert vault.open_secret(raw_purpose(1), sealed) == Secret("HTTP 500")
+    assert sealed.partition(".")[0] == key_id
+    return needed | {key_id}
 
 
 async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> None:
@@ -114,8 +139,9 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
 
     assert done.added
     assert done.key == ship.vault.current_key != old
-    assert done.resealed == {"vouchers": COUNT, "quarantine": 2, "credentials": 2, "webhooks": 1}
-    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 5)
+    few = {"quarantine": 2, "credentials": 2, "webhooks": 1, "purchases": 1}
+    assert done.resealed == {"vouchers": COUNT} | few
+    assert (done.damaged, done.remaining, sum(seen)) == ([], 0, COUNT + 6)
     assert await everything_opens(ship) == {done.key}
     assert (
         await rows(ship, "SELECT id, fingerprint, updated_at FROM vouchers ORDER BY id") == prints
@@ -125,7 +151,7 @@ async def test_a_rotation_leaves_everything_under_the_new_key(ship: Ship) -> Non
         ("operator:test", "keys.rotate", f"key:{done.key}", "yearly"),
     ]
     assert [(use.id, use.state, use.rows) for use in await list_keys(ship)] == [
-        (old, "old", 0), (done.key, "current", COUNT + 5),
+        (old, "old", 0), (done.key, "current", COUNT + 6),
     ]  # fmt: skip
 
 
@@ -248,6 +274,17 @@ async def test_rows_that_an_order_holds_are_passed_over_and_done_later(ship: Shi
     assert await everything_opens(ship) == {again.key}
 
 
+async def test_a_key_is_kept_while_a_raw_reply_needs_it(ship: Ship, clock: ManualClock) -> None:
+    """`prune` counts purchases' replies, whose rows nothing else locks or reads."""
+    first = ship.vault.current_key
+    await rotate(ship, by=BY)
+    await ship.database.run(
+        lambda tx: tx.execute("UPDATE purchases SET raw_sealed = $1 WHERE id = 2", f"{first}.late")
+    )
+    clock.advance(hours=48)
+    assert (await prune(ship, by=BY)).kept == {first: "1 rows need it; rotate first"}
+
+
 async def test_old_keys_are_pruned_when_nothing_needs_them(ship: Ship, clock: ManualClock) -> None:
     """Not while rows name them, not within a day of their successor, never the current one."""
     folder = ship.vault.folder
@@ -350,6 +387,7 @@ def test_the_drill_by_command(starship: Callable[..., Result], tmp_path: Path) -
         "quarantine": 2,
         "credentials": 2,
         "webhooks": 1,
+        "purchases": 1,
     }
     assert starship("keys", "backup", str(file)).exit_code == 1, "a backup is never overwritten"
 
