@@ -157,8 +157,10 @@ class BuyingSection(Section, frozen=True):
     """In which those failures are counted."""
     breaker_rest_seconds: Count = 120
     """So long after it opened, one call at a time is let through; one that succeeds closes it."""
-    limit_patience_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
-    """A call over the vendor's rate limit waits so long for its turn, else it is tried later."""
+    limit_patience_seconds: Annotated[float, Meta(ge=0, le=25)] = 5.0
+    """A call over the vendor's rate limit waits so long for its turn, else it is tried later. A
+    purchase's lease leaves 30 seconds for it.
+    """
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -56,9 +56,9 @@ def closed_unbought(  # noqa: PLR0913  # what, when, why, how, and who may be as
     )  # fmt: skip
     save_purchase(tx, at, one)
     approval = find_approval(tx, one.approval_id)
-    if approval.order_id is None:
+    if approval.order_id is None and not one.is_late:
         give_back(tx, approval.id, one.ceiling.minor, at)
-    elif market is not None:
+    elif approval.order_id is not None and market is not None:
         plan_next(
             tx, approval, market, refused_by=one.vendor, items=items, ceiling=one.ceiling, now=now
         )

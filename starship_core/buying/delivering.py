@@ -15,6 +15,7 @@ from starship_core.database import Tx
 from starship_core.model import Bought
 from starship_core.stock.table import Pooled
 from starship_core.store.allocate import allocate
+from starship_core.store.approvals import take_back
 from starship_core.store.change import WAITING, save, take
 from starship_core.store.purchases import (
     PurchaseRecord,
@@ -37,6 +38,9 @@ def bought(tx: Tx, purchase_id: int, reply: Bought, goods: Goods, scene: Scene) 
         charged.currency != one.ceiling.currency or charged.minor > one.ceiling.minor
     )
     was = one
+    if not was.is_open and was.state != "BOUGHT":
+        back = take_back(tx, one.approval_id, one.ceiling.minor, micros(now))
+        one = replace(one, is_late=not back)
     one = replace(
         one, received=one.received + stocked.taken, charged=charged, price_flag=flagged,
         vendor_reference=reply.vendor_reference or one.vendor_reference, lease=None, lease_until=0,

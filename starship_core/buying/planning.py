@@ -5,10 +5,11 @@ Everything happens on the caller's transaction, so a plan commits with what it r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from starship_core.breaker import Rule
 from starship_core.buying.references import Derive, reference_of
 from starship_core.clock import micros
 from starship_core.errors import InvalidInput, WrongState
@@ -16,7 +17,14 @@ from starship_core.model import Money, Sku
 from starship_core.ports import Transaction
 from starship_core.ship import Ship, Vendor
 from starship_core.store.approvals import Approval, find_approval, use
-from starship_core.store.purchases import draw_purchase_ids, hold_items, insert_purchases
+from starship_core.store.breakers import find_breaker
+from starship_core.store.purchase_items import asked_vendors
+from starship_core.store.purchases import (
+    draw_purchase_ids,
+    hold_items,
+    insert_purchases,
+)
+from starship_core.store.switches import blocking
 from starship_core.store.vendor_products import find_offers
 
 
@@ -25,10 +33,12 @@ class Market(NamedTuple):
 
     vendors: Mapping[str, Vendor]
     derive: Derive
+    rule: Rule
+    """Of breakers: whose is open is passed over."""
 
     @classmethod
     def of(cls, ship: Ship) -> Market:
-        return cls(ship.vendors, ship.vault.derive)
+        return cls(ship.vendors, ship.vault.derive, Rule.of(ship.config.buying))
 
 
 class _Lot(NamedTuple):
@@ -69,7 +79,7 @@ def plan(tx: Transaction, approval: Approval, market: Market, now: datetime) -> 
         raise WrongState(
             f"approval {approval.id} has planned its purchases, or is over", found=approval.state
         )
-    lot = _lot(tx, approval, market, approval.terms.vendors, approval.items, ceiling)
+    lot = _lot(tx, approval, market, items=approval.items, ceiling=ceiling, now=now)
     if lot is None:
         raise WrongState("none of the vendors that were approved sells this now", found="no vendor")
     return _planned(tx, approval, lot, market, now)
@@ -85,12 +95,14 @@ def plan_next(  # noqa: PLR0913  # who refused what, and who is asked now
     ceiling: Money,
     now: datetime,
 ) -> list[int]:
-    """After a refusal: the same items at the next vendor of the approval; none when there is none
-    or it does not hold any more. The refused purchase has let its items go.
+    """After a refusal: the same items at the next vendor of the approval that was not asked for
+    them; none when there is none or it does not hold any more. The refused purchase has let its
+    items go.
     """
     if not items or not approval.holds(now):
         return []
-    lot = _lot(tx, approval, market, approval.after(refused_by), items, ceiling)
+    asked = asked_vendors(tx, approval.id, items) | {refused_by}
+    lot = _lot(tx, approval, market, items=items, ceiling=ceiling, now=now, asked=asked)
     return [] if lot is None else _planned(tx, approval, lot, market, now)
 
 
@@ -126,20 +138,39 @@ def plan_standing(  # noqa: PLR0913  # under what, what, where and for how much
     return _planned(tx, approval, lot, market, now)
 
 
-def _lot(  # noqa: PLR0913, PLR0917  # what a lot is made of
+def _lot(  # noqa: PLR0913  # what a lot is made of
     tx: Transaction,
     approval: Approval,
     market: Market,
-    vendors: Sequence[str],
+    *,
     items: Sequence[int],
     ceiling: Money,
+    now: datetime,
+    asked: Collection[str] = (),
 ) -> _Lot | None:
-    """At the first of the vendors that is still configured and sells it."""
+    """At the first of the vendors that is still configured, sells it and may be bought from now.
+
+    While none may, at the first that sells it: its purchase waits until it may be sent.
+    """
     sold_by = _sold_by(tx, approval.sku)
-    for name in vendors:
-        if name in market.vendors and name in sold_by:
-            return _Lot(market.vendors[name], sold_by[name], len(items), items, ceiling)
-    return None
+    able = [
+        name
+        for name in approval.terms.vendors
+        if name in market.vendors and name in sold_by and name not in asked
+    ]
+    free = (name for name in able if not _stands_still(tx, name, approval.sku, market, now))
+    name = next(free, able[0] if able else None)
+    if name is None:
+        return None
+    return _Lot(market.vendors[name], sold_by[name], len(items), items, ceiling)
+
+
+def _stands_still(tx: Transaction, vendor: str, sku: Sku, market: Market, now: datetime) -> bool:
+    """Switched off, or its breaker is open."""
+    if blocking(tx, vendor=vendor, product_id=sku.product_id) is not None:
+        return True
+    breaker = find_breaker(tx, vendor, "buy")
+    return breaker is not None and breaker.state(market.rule, micros(now)) == "open"
 
 
 def _sold_by(tx: Transaction, sku: Sku) -> dict[str, str]:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("order_id", type=int)
-@click.option("--vendor", "vendors", multiple=True, required=True, metavar="NAME",
-              help="Buy here; repeated: the next one is asked after a refusal.")  # fmt: skip
+@click.option("--vendor", "vendors", multiple=True, metavar="NAME",
+              help="Buy here; repeated: the next one is asked after a refusal. Left out: those "
+              "that sell it, by [buying] prefer.")  # fmt: skip
 @click.option("--ceiling", required=True, metavar="AMOUNT", help="At most this for all of it.")
 @click.option("--currency", metavar="CODE", help="Of the ceiling; left out: the order's product's.")
 @click.option("--expires", metavar="HOURS", type=click.FloatRange(0.01, 744), default=24,
@@ -36,6 +37,7 @@ async def approve(  # noqa: PLR0913, PLR0917  # an option each; click passes by 
     \b
     Examples:
       starship order approve 4411 --vendor bamboo-eu --ceiling 120.00 --reason "VIP" --as ana
+      starship order approve 4412 --ceiling 80.00 --expires 2 --reason "ticket 9" --as ana
     """
     from datetime import timedelta
 

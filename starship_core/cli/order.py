@@ -16,7 +16,8 @@ from starship_core.cli.approve import approve
 from starship_core.cli.console import Call, changing, deployed, grid, reading
 
 if TYPE_CHECKING:
-    from starship_core.flows.explain_order import Advice, Explained, Stock
+    from starship_core.buying.advice import Advice, Stock
+    from starship_core.flows.explain_order import Explained
     from starship_core.model import Order
 
 _STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED")

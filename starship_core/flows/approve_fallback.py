@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from starship_core.audit import By, record
 from starship_core.buying.planning import Market, check_vendors, plan
+from starship_core.buying.ranking import rank_vendors
 from starship_core.clock import micros, rfc3339
 from starship_core.database import Tx
-from starship_core.errors import InvalidInput, Unavailable, WrongState
+from starship_core.errors import InvalidInput, NotFound, Unavailable, WrongState
 from starship_core.model import Money, Order, Sku
 from starship_core.ship import Ship
 from starship_core.store.allocate import allocate
@@ -65,15 +66,18 @@ async def approve_fallback(  # noqa: PLR0913  # what an approval says
     by: By,
     ship: Ship,
     *,
-    vendors: Sequence[str],
+    vendors: Sequence[str] = (),
     ceiling: Money,
     expires_at: datetime | None = None,
 ) -> Approved:
-    """Raises NotFound, InvalidInput (vendors, ceiling, reason, expiry), WrongState: nothing of the
+    """`vendors` in order of preference; none named: those that the deployment prefers.
+
+    Raises NotFound, InvalidInput (vendors, ceiling, reason, expiry), WrongState: nothing of the
     order waits that is not being bought already. Run it again after a crash.
     """
     now = ship.now()
-    terms = _terms(by, tuple(vendors), ceiling, expires_at or now + HOLDS_FOR, now)
+    names = tuple(vendors) or await _preferred(order_id, ship)
+    terms = _terms(by, names, ceiling, expires_at or now + HOLDS_FOR, now)
     before = await ship.database.read(_checked, order_id, terms, Market.of(ship))
     wanted: dict[Sku, int] = {}
     if before is not None:
@@ -92,6 +96,20 @@ async def approve_fallback(  # noqa: PLR0913  # what an approval says
         order = chunk.approved.order
         wanted = {order.sku: min(order.pending_items, CHUNK)}
     raise AssertionError  # pragma: no cover
+
+
+async def _preferred(order_id: int, ship: Ship) -> tuple[str, ...]:
+    order = await ship.database.read(find_order, order_id)
+    if order is None:
+        raise NotFound("order", order_id)
+    names = tuple(dict.fromkeys(one.vendor for one in await rank_vendors(order.sku, ship)))
+    if not names:
+        raise InvalidInput(
+            f"nobody sells {order.sku} now: none is mapped to it, or all are switched off; see "
+            "`starship vendor list`",
+            field="vendor",
+        )
+    return names
 
 
 def _terms(

@@ -11,14 +11,19 @@ from typing import Final
 from msgspec import Struct
 
 from starship_core.access import Client
+from starship_core.buying.advice import Advice, Stock, Trade, advice, missing
+from starship_core.buying.ranking import rank_vendors
 from starship_core.clock import micros, moment, rfc3339
 from starship_core.database import Tx
 from starship_core.errors import NotFound
 from starship_core.model import BULK_ABOVE, Money, Order
+from starship_core.routing import Offer
 from starship_core.ship import Ship
-from starship_core.store.change import WAITING, floor_now
+from starship_core.store.change import floor_now
 from starship_core.store.orders import find_order
+from starship_core.store.purchase_items import held_items
 from starship_core.store.purchase_steps import purchase_steps
+from starship_core.store.purchases import purchases_of
 
 _EVENTS: Final = """
 SELECT created_at, event_type, revision, data FROM outbox WHERE order_id = $1
@@ -118,19 +123,6 @@ def _happened(tx: Tx, order_id: int) -> tuple[Order, list[Step]]:
     return order, sorted([*steps, *bought], key=lambda step: datetime.fromisoformat(step.at))
 
 
-class Stock(Struct, frozen=True, kw_only=True):
-    """What there is of the order's sku now, and belongs to no order."""
-
-    servable: int
-    """In the pool, and valid for as long as this order's client must be given."""
-    too_short: int
-    """In the pool, and not valid for long enough."""
-    received: int
-    """Ours, and not on sale before the next pump."""
-    held_back: int
-    """Blocked or quarantined."""
-
-
 class Moved(Struct, frozen=True, kw_only=True):
     """Money of the order."""
 
@@ -148,13 +140,6 @@ class Hand(Struct, frozen=True, kw_only=True):
     action: str
     reason: str
     request_id: str
-
-
-class Advice(Struct, frozen=True, kw_only=True):
-    """Something that can be done now."""
-
-    what: str
-    command: str
 
 
 class Explained(Struct, frozen=True, kw_only=True):
@@ -186,10 +171,12 @@ async def explain_order(order_id: int, ship: Ship) -> Explained:
     """For operators: what happened, who had a hand in it, why it waits, the stock there is now, and
     what can be done. Raises NotFound.
     """
-    return await ship.database.read(_explained, order_id, ship.now())
+    order = await ship.database.read(find_order, order_id)
+    offers = await rank_vendors(order.sku, ship) if order and missing(order) else ()
+    return await ship.database.read(_explained, order_id, ship.now(), offers)
 
 
-def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
+def _explained(tx: Tx, order_id: int, now: datetime, offers: Sequence[Offer]) -> Explained:
     order, steps = _happened(tx, order_id)
     hands = [
         Hand(at=rfc3339(moment(at)), actor=actor, action=action, reason=reason, request_id=request)
@@ -201,15 +188,19 @@ def _explained(tx: Tx, order_id: int, now: datetime) -> Explained:
         for at, kind, amount, currency, remarks in tx.execute(_MONEY, order_id)
     ]  # fmt: skip
     stock = _stock(tx, order, now)
+    trade = Trade(
+        purchases=[one for one in purchases_of(tx, order_id) if one.is_open],
+        held=held_items(tx, order_id), offers=offers,
+    )  # fmt: skip
     return Explained(
         order_id=order.id, reference_code=order.ref, client_id=order.client_id,
         client=str(tx.execute(_CLIENT, order.client_id)[0][0]), status=order.status,
         sub_status=order.sub_status, product=order.product_name, sku=str(order.sku),
-        quantity=order.quantity, delivered=order.delivered_quantity, pending=_missing(order),
+        quantity=order.quantity, delivered=order.delivered_quantity, pending=missing(order),
         wallet_id=order.wallet_id, charged=str(order.charged),
         refunded=str(Money(order.refunded, order.price.currency)),
         why=_BOUGHT_FOR.get(order.sub_status or "") or _reason(order, hands),
-        stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock),
+        stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock, trade),
     )  # fmt: skip
 
 
@@ -225,11 +216,6 @@ def _stock(tx: Tx, order: Order, now: datetime) -> Stock:
         received=counts.get("received", (0, 0))[0],
         held_back=sum(held_back),
     )
-
-
-def _missing(order: Order) -> int:
-    """Units that still wait: a bulk order's, too, that has no items before its first retry."""
-    return order.quantity - order.delivered_quantity if order.status in WAITING else 0
 
 
 def _reason(order: Order, hands: Sequence[Hand]) -> str:
@@ -255,35 +241,3 @@ def _reason(order: Order, hands: Sequence[Hand]) -> str:
     last = [hand for hand in hands if hand.action == "order.cancel"][-1:]
     by = "".join(f" by {hand.actor}: {hand.reason or 'no reason given'}" for hand in last)
     return f"cancelled{by}; what was not delivered was refunded"
-
-
-def advice(order: Order, stock: Stock) -> list[Advice]:
-    """What can be done now, the best first; pure."""
-    does = f"starship order {{}} {order.id}"
-    because = '--reason "…"'
-    missing = _missing(order)
-    told: list[Advice] = []
-    if missing and stock.servable:
-        what = (
-            "deliver it: the pool holds enough"
-            if stock.servable >= missing
-            else f"deliver the {stock.servable} that the pool holds; the rest goes on waiting"
-        )
-        told.append(Advice(what=what, command=does.format("retry")))
-    if stock.servable < missing and stock.received:
-        what = f"put {stock.received} received ones on sale, then retry"
-        told.append(Advice(what=what, command="starship pump"))
-    if (short := missing - stock.servable - stock.received) > 0:
-        what = f"bring in {short} more, then retry"
-        told.append(Advice(what=what, command="starship stock import FILE.csv"))
-    if missing:
-        what = f"give the money for the {missing} that wait back, and close it"
-        told.append(Advice(what=what, command=f"{does.format('cancel')} {because}"))
-    item = "1" if order.quantity == 1 else "ITEM"
-    if not missing and order.delivered_quantity:
-        what = "give an item whose code is bad another voucher"
-        told.append(Advice(what=what, command=f"{does.format('replace')} {item} {because}"))
-    if not missing and order.delivered_quantity and order.refunded < order.charged.minor:
-        what = "or give the money for it back"
-        told.append(Advice(what=what, command=f"{does.format('refund')} --item {item} {because}"))
-    return told

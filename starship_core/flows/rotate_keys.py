@@ -23,12 +23,10 @@ from starship_core.keyring import add_key, file_of, prepare_key, read_keys, remo
 from starship_core.lease import leased
 from starship_core.ports import Transaction
 from starship_core.ship import Ship
-from starship_core.store import sealed_secrets
-from starship_core.store.sealed_secrets import SECRETS
+from starship_core.store.sealed_secrets import SECRETS, Place
 from starship_core.vault import MissingKey, Unsealable, Vault
 
 Progress = Callable[[int], None]
-Place = Literal["vouchers", "quarantine"] | sealed_secrets.Place
 
 PLACES: Final[tuple[Place, ...]] = ("vouchers", "quarantine", *SECRETS)
 REST: Final = timedelta(hours=24)
@@ -212,7 +210,7 @@ class _Rotation:
                 )
                 self._count(place, done, damaged)
 
-    async def _secrets(self, place: sealed_secrets.Place) -> None:
+    async def _secrets(self, place: Place) -> None:
         after: int | None = 0
         while after is not None:
             after, done, damaged = await self.ship.database.run(
@@ -227,7 +225,7 @@ class _Rotation:
 
 
 def _used(tx: Transaction, place: Place) -> Counter[str]:
-    if place == "vouchers" or place == "quarantine":
+    if place not in SECRETS:
         return Counter(dict(tx.execute(_USED.format(place=place))))
     used: Counter[str] = Counter()
     after = 0
@@ -256,7 +254,7 @@ def _reseal(tx: Tx, vault: Vault, place: Place, at: tuple[str, int]) -> Chunk:
     return (rows[-1][0] if rows else None), len(fresh), damaged
 
 
-def _reseal_secrets(tx: Tx, vault: Vault, place: sealed_secrets.Place, after: int) -> Chunk:
+def _reseal_secrets(tx: Tx, vault: Vault, place: Place, after: int) -> Chunk:
     kept = SECRETS[place]
     rows = tx.execute(f"{kept.select} {tx.for_update}", after, _CHUNK)
     done = 0

@@ -37,6 +37,10 @@ WHERE id = $1 AND state = 'STANDING' AND expires_at > $3 AND planned + $2 <= cei
 _GIVE_BACK: Final = """
 UPDATE approvals SET planned = planned - $2, updated_at = $3 WHERE id = $1 AND order_id IS NULL
 """
+_TAKE_BACK: Final = """
+UPDATE approvals SET planned = planned + $2, updated_at = $3
+WHERE id = $1 AND state = 'STANDING' AND planned + $2 <= ceiling RETURNING id
+"""
 _END: Final = """
 UPDATE approvals SET state = 'ENDED', updated_at = $2
 WHERE order_id = $1 AND state IN ('OPEN', 'USED') RETURNING id
@@ -76,11 +80,6 @@ class Approval(Struct, frozen=True, kw_only=True):
     def holds(self, now: datetime) -> bool:
         """Whether its purchases may be sent now."""
         return self.state in ("USED", "STANDING") and now < self.terms.expires_at
-
-    def after(self, vendor: str) -> tuple[str, ...]:
-        """The vendors that may be asked when this one refused."""
-        vendors = self.terms.vendors
-        return vendors[vendors.index(vendor) + 1 :] if vendor in vendors else ()
 
 
 def insert_approval(
@@ -126,6 +125,13 @@ def use(tx: Transaction, approval: Approval, ceiling: int, at: int) -> bool:
 def give_back(tx: Transaction, approval_id: int, ceiling: int, at: int) -> None:
     """What was planned under a standing approval, and was not bought."""
     tx.execute(_GIVE_BACK, approval_id, ceiling, at)
+
+
+def take_back(tx: Transaction, approval_id: int, ceiling: int, at: int) -> bool:
+    """What had been given back was bought after all. False: it is an order's, or the budget was
+    planned anew meanwhile.
+    """
+    return bool(tx.execute(_TAKE_BACK, approval_id, ceiling, at))
 
 
 def end_approvals(tx: Transaction, order_id: int, at: int) -> list[int]:

@@ -25,7 +25,7 @@ BUYING: Final = (
         "its purchases may cost more than its ceiling",
         f"""SELECT 'approval ' || a.id FROM approvals a JOIN (
              SELECT approval_id, sum(ceiling) AS total FROM purchases
-             WHERE state NOT IN {_UNBOUGHT} GROUP BY approval_id
+             WHERE state NOT IN {_UNBOUGHT} AND coalesce(is_late, 0) = 0 GROUP BY approval_id
            ) p ON p.approval_id = a.id
            WHERE p.total > a.ceiling OR (a.order_id IS NULL AND p.total > a.planned)""",
     ),

@@ -29,9 +29,9 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 COLUMNS: Final = (
     "id, approval_id, order_id, vendor, vendor_product, product_id, denomination, currency, "
     "quantity, reference, vendor_reference, state, ceiling, ceiling_currency, charged, "
-    "charged_currency, price_flag, received, due_at, lease, lease_until, sender, sender_until, "
-    "attempts, looks, waiting_since, not_found, sender_ended_at, raw_sealed, evidence, planned_at, "
-    "sent_at, closed_at"
+    "charged_currency, price_flag, is_late, received, due_at, lease, lease_until, sender, "
+    "sender_until, attempts, looks, waiting_since, not_found, sender_ended_at, raw_sealed, "
+    "evidence, planned_at, sent_at, closed_at"
 )
 
 
@@ -51,6 +51,7 @@ class PurchaseRecord(Struct, frozen=True, kw_only=True):
     ceiling: Money
     charged: Money | None
     price_flag: bool
+    is_late: bool
     received: int
     due_at: int | None
     lease: str | None
@@ -130,7 +131,7 @@ UPDATE purchases SET state = $2, vendor_reference = $3, charged = $4, charged_cu
   price_flag = $6, received = $7, due_at = $8, lease = $9, lease_until = $10, sender = $11,
   sender_until = $12, attempts = $13, looks = $14, waiting_since = $15, not_found = $16,
   sender_ended_at = $17, raw_sealed = $18, raw_key_id = $19, evidence = $20, sent_at = $21,
-  closed_at = $22, updated_at = $23
+  closed_at = $22, updated_at = $23, is_late = $24
 WHERE id = $1
 """
 _STATES_OF: Final = """
@@ -217,7 +218,7 @@ def save_purchase(tx: Transaction, now: int, one: PurchaseRecord) -> None:
         charged and charged.currency, int(one.price_flag), one.received, one.due_at, one.lease,
         one.lease_until, one.sender, one.sender_until, one.attempts, one.looks, one.waiting_since,
         msgspec.json.encode(one.not_found).decode(), one.sender_ended_at, one.raw_sealed, key_id,
-        one.evidence, one.sent_at, one.closed_at, now,
+        one.evidence, one.sent_at, one.closed_at, now, int(one.is_late),
     )  # fmt: skip
 
 
@@ -276,7 +277,7 @@ def oldest_due(tx: Transaction, now: int) -> int | None:
 def _record(row: Sequence[Any]) -> PurchaseRecord:
     (number, approval_id, order_id, vendor, vendor_product, product_id, denomination, currency,
      quantity, reference, vendor_reference, state, ceiling, ceiling_currency, charged,
-     charged_currency, price_flag, *rest) = row  # fmt: skip
+     charged_currency, price_flag, is_late, *rest) = row  # fmt: skip
     (received, due_at, lease, lease_until, sender, sender_until, attempts, looks, waiting_since,
      not_found, sender_ended_at, raw_sealed, evidence, planned_at, sent_at, closed_at,
     ) = rest  # fmt: skip
@@ -286,9 +287,9 @@ def _record(row: Sequence[Any]) -> PurchaseRecord:
         quantity=quantity, reference=reference, vendor_reference=vendor_reference, state=state,
         ceiling=Money(ceiling, ceiling_currency),
         charged=None if charged is None else Money(charged, charged_currency),
-        price_flag=bool(price_flag), received=received, due_at=due_at, lease=lease,
-        lease_until=lease_until, sender=sender, sender_until=sender_until, attempts=attempts,
-        looks=looks, waiting_since=waiting_since,
+        price_flag=bool(price_flag), is_late=bool(is_late), received=received, due_at=due_at,
+        lease=lease, lease_until=lease_until, sender=sender, sender_until=sender_until,
+        attempts=attempts, looks=looks, waiting_since=waiting_since,
         not_found=msgspec.json.decode(not_found, type=tuple[int, ...]),
         sender_ended_at=sender_ended_at, raw_sealed=raw_sealed, evidence=evidence,
         planned_at=planned_at, sent_at=sent_at, closed_at=closed_at,

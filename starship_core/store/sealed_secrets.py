@@ -1,4 +1,4 @@
-"""Where rows hold secrets of ours that are not vouchers; each text names the key that it is under."""
+"""Where rows hold secrets of ours that are not vouchers; each text names its key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple
 from starship_core.access import signing_purpose
 from starship_core.store.webhooks import secret_purpose
 
-Place = Literal["credentials", "webhooks", "purchases"]
+Place = Literal["vouchers", "quarantine", "credentials", "webhooks", "purchases"]
+"""Tables with sealed texts."""
 
 
 class SealedSecrets(NamedTuple):

@@ -76,6 +76,7 @@ purchases = Table(
     maybe_integer("charged"),
     maybe_string("charged_currency"),
     flag("price_flag", default=False),
+    flag("is_late", default=False),
     integer("received", 0),
     maybe_integer("due_at"),
     maybe_string("lease"),
@@ -105,6 +106,8 @@ purchases = Table(
 lease that it was last sent under; `sender_ended_at`: when that sender wrote how its call ended.
 
 `waiting_since`: since when it is ACCEPTED or UNKNOWN, which `looks` (finds made) count on from.
+`is_late`: bought after it had been closed as not bought, when its approval may have been planned
+anew; its ceiling is no part of what the approval holds.
 `not_found`: when the vendor said that it knows no such reference, as JSON. `evidence`: why it ended
 as it did, for who reads it later; never a code.
 """

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from starship_core.model import Bought, Purchase, Refused, VendorProduct, VendorReply
+from starship_core.errors import Ambiguous
+from starship_core.model import Bought, Purchase, VendorProduct, VendorReply
 from starship_core.ship import Ship, Vendor
 from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.testing.clock import ManualClock
@@ -26,7 +27,7 @@ class Shop:
     async def buy(self, purchase: Purchase) -> VendorReply:
         place = self.folder / purchase.reference
         if place.exists():
-            return Refused(reason="duplicate reference")
+            raise Ambiguous("duplicate reference: the first may have bought")
         place.touch()
         return _same(purchase)
 

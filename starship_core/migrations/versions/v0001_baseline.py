@@ -634,6 +634,7 @@ def upgrade() -> None:
         sa.Column("charged", BigInt, nullable=True),
         sa.Column("charged_currency", sa.Text(), nullable=True),
         sa.Column("price_flag", BigInt, server_default="0", nullable=False),
+        sa.Column("is_late", BigInt, server_default="0", nullable=False),
         sa.Column("received", BigInt, server_default="0", nullable=False),
         sa.Column("due_at", BigInt, nullable=True),
         sa.Column("lease", sa.Text(), nullable=True),

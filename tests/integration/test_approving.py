@@ -1,0 +1,149 @@
+"""Whom an approval asks: those that are preferred, those that stand still, and what is advised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from starship_core.access import Client
+from starship_core.clock import micros
+from starship_core.errors import Ambiguous, InvalidInput
+from starship_core.flows.approve_fallback import approve_fallback
+from starship_core.flows.buy_purchases import sweep_purchases
+from starship_core.flows.explain_order import explain_order
+from starship_core.flows.switch_buying import switch_off
+from starship_core.model import Money, Refused
+from starship_core.ship import Ship
+from starship_core.store.breakers import ended, find_breaker
+from starship_core.store.vendor_products import VendorOffer, write_offer
+from starship_core.testing.clock import ManualClock
+from starship_core.vendor_guard import Rule
+from tests.integration.scripted import Scripted, at_market, goods, states
+from tests.integration.ships import ANA, CARD, Dock
+
+EUROS = Money(10_000, "EUR")
+
+
+async def parked(dock: Dock, acme: Client, quantity: int = 2) -> int:
+    return (await dock.place(acme, "key-parked", quantity=quantity)).order.id
+
+
+async def breaks(ship: Ship, vendor: str) -> None:
+    """Its breaker of `buy` is open from now on."""
+    rule, at = Rule.of(ship.config.buying), micros(ship.now())
+    for _ in range(rule.failures):
+        await ship.database.run(
+            lambda tx: ended(tx, vendor, "buy", rule=rule, cause="Ambiguous", at=at)
+        )
+
+
+async def priced(ship: Ship, vendor: str, cost: Money) -> None:
+    offer = VendorOffer(
+        product_id=1, code="card", currency="EUR", vendor=vendor,
+        vendor_product=f"{vendor}-card", cost=cost, cost_face=CARD.denomination, priority=5,
+    )  # fmt: skip
+    await ship.database.run(write_offer, offer, 1)
+
+
+async def test_nobody_named_means_those_that_are_preferred(dock: Dock, acme: Client) -> None:
+    """South has the lower number; north, the next, is asked after its refusal."""
+    north, south = Scripted(), Scripted([Refused(reason="no")])
+    ship = await at_market(dock, {"north": north, "south": south})
+    await priced(ship, "south", Money(2_300, "EUR"))
+    order_id = await parked(dock, acme)
+    await approve_fallback(order_id, ANA, ship, ceiling=EUROS)
+    assert await dock.sql("SELECT vendors FROM approvals") == [('["south","north"]',)]
+    await sweep_purchases(ship)
+    await sweep_purchases(ship)
+    assert await states(dock) == [("south", "REFUSED"), ("north", "BOUGHT")]
+    await dock.sound()
+
+
+async def test_nobody_named_and_nobody_sells(dock: Dock, acme: Client) -> None:
+    """It is said where to look; nothing is written."""
+    order_id = await parked(dock, acme)
+    with pytest.raises(InvalidInput, match="nobody sells"):
+        await approve_fallback(order_id, ANA, dock.ship, ceiling=EUROS)
+    assert await dock.sql("SELECT count(*) FROM approvals") == [(0,)]
+
+
+@pytest.mark.parametrize("how", ["breaker", "switch"])
+async def test_who_stands_still_is_passed_over(dock: Dock, acme: Client, how: str) -> None:
+    """South is next in the approval; when it refuses, north, which was not asked, has its turn."""
+    north, south = Scripted(), Scripted([Refused(reason="no")])
+    ship = await at_market(dock, {"north": north, "south": south})
+    order_id = await parked(dock, acme)
+    if how == "breaker":
+        await breaks(ship, "north")
+    else:
+        await switch_off("vendor:north", ANA, ship)
+    await approve_fallback(order_id, ANA, ship, vendors=["north", "south"], ceiling=EUROS)
+    assert await states(dock) == [("south", "PLANNED")]
+    await sweep_purchases(ship)
+    assert await states(dock) == [("south", "REFUSED"), ("north", "PLANNED")]
+    await sweep_purchases(ship)
+    assert north.asked == []  # it stands still, and its purchase waits
+    await dock.sound()
+
+
+async def test_all_stand_still(dock: Dock, acme: Client) -> None:
+    """The first of them keeps the purchase, until it may be sent."""
+    ship = await at_market(dock, {"north": Scripted(), "south": Scripted()})
+    order_id = await parked(dock, acme)
+    for vendor in ("north", "south"):
+        await breaks(ship, vendor)
+    await approve_fallback(order_id, ANA, ship, vendors=["north", "south"], ceiling=EUROS)
+    assert await states(dock) == [("north", "PLANNED")]
+
+
+async def advised(order_id: int, ship: Ship) -> list[str]:
+    return [one.command for one in (await explain_order(order_id, ship)).next]
+
+
+async def test_explain_advises_to_approve(dock: Dock, acme: Client) -> None:
+    """The preferred vendor, and what two of them cost when it was last looked at."""
+    ship = await at_market(dock, {"north": Scripted(), "south": Scripted()})
+    order_id = await parked(dock, acme)
+    face = f'starship order approve {order_id} --vendor north --ceiling 50.00 --reason "…"'
+    assert face in await advised(order_id, ship)
+    await priced(ship, "south", Money(2_301, "EUR"))
+    known = f'starship order approve {order_id} --vendor south --ceiling 46.02 --reason "…"'
+    assert known in await advised(order_id, ship)
+
+
+async def test_explain_advises_to_settle(dock: Dock, acme: Client, clock: ManualClock) -> None:
+    """What is being bought is neither approved again nor cancelled; one in review is settled."""
+    ship = await at_market(dock, {"north": Scripted([Ambiguous("?")], [Ambiguous("?")] * 9)})
+    order_id = await parked(dock, acme)
+    done = await approve_fallback(order_id, ANA, ship, vendors=["north"], ceiling=EUROS)
+    (one,) = done.purchases
+    cancel = f'starship order cancel {order_id} --reason "…"'
+    assert await advised(order_id, ship) == [f"starship purchase show {one}", cancel]
+    await sweep_purchases(ship)
+    assert await advised(order_id, ship) == [f"starship purchase show {one}"]
+    for _ in range(30):
+        clock.advance(hours=1)
+        await sweep_purchases(ship)
+    assert await advised(order_id, ship) == [
+        f"starship purchase show {one}",
+        f'starship purchase resolve {one} --not-bought --evidence "…"',
+    ]
+
+
+async def test_a_lease_that_was_over_is_no_failure_of_the_vendor(
+    dock: Dock, acme: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its breaker counts nothing: it was not even asked."""
+    north = Scripted([goods])
+    ship = await at_market(dock, {"north": north})
+    order_id = await parked(dock, acme)
+    await approve_fallback(order_id, ANA, ship, vendors=["north"], ceiling=EUROS)
+
+    async def slept(*_: Any) -> None:
+        clock.advance(hours=1)
+
+    monkeypatch.setattr("starship_core.vendor_guard._turn", slept)
+    await sweep_purchases(ship)
+    breaker = await ship.database.read(find_breaker, "north", "buy")
+    assert (north.asked, breaker and breaker.failures) == ([], ())
