@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from starship_core.access import Client
+from starship_core.breaker import Rule
 from starship_core.clock import micros
 from starship_core.errors import Ambiguous, InvalidInput
 from starship_core.flows.approve_fallback import approve_fallback
@@ -18,7 +19,6 @@ from starship_core.ship import Ship
 from starship_core.store.breakers import ended, find_breaker
 from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.testing.clock import ManualClock
-from starship_core.vendor_guard import Rule
 from tests.integration.scripted import Scripted, at_market, goods, states
 from tests.integration.ships import ANA, CARD, Dock
 

@@ -32,14 +32,14 @@ async def budget(ship: Ship, minor: int = 10_000, hours: int = 24) -> int:
 
 
 async def plan(ship: Ship, approval: int, minor: int = 6_000, **more: Any) -> list[int]:
-    what = {"vendor": "north", "quantity": 2, "ceiling": Money(minor, "EUR")} | more
+    what: dict[str, Any] = {"vendor": "north", "quantity": 2, "ceiling": Money(minor, "EUR")} | more
     return await ship.database.run(
         lambda tx: plan_standing(tx, approval, Market.of(ship), now=ship.now(), **what)
     )
 
 
 async def spent(dock: Dock) -> int:
-    return (await dock.sql("SELECT planned FROM approvals"))[0][0]
+    return int((await dock.sql("SELECT planned FROM approvals"))[0][0])
 
 
 async def test_bought_for_the_stock(dock: Dock) -> None:
