@@ -33,9 +33,8 @@ class Counter:
         if method == "POST":
             self.sold.append(reference)
         status = "404 Not Found" if method == "GET" and not known else "200 OK"
-        writer.write(
-            f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
-        )
+        told = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        writer.write(told.encode())
         await writer.drain()
         writer.close()
 
