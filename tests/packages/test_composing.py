@@ -78,7 +78,7 @@ class Shell:
         assert process.stdout is not None
         try:
             said = ""
-            while not said.endswith("}\n"):
+            while not said.endswith("\n}\n"):  # the end of what is indented
                 line = process.stdout.readline()
                 assert line, said
                 said += line
