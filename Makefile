@@ -10,6 +10,9 @@ COMPILE  = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-heade
            --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
            $(shell sed -n 's/^name = "\(starship-.*\)"/--no-emit-package \1/p' $(PROJECTS)) $(PROJECTS)
 
+# Tests start hundreds of processes: each of them would compile our modules anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo up test floor bench chaos lint format docs migration-baseline lock wheels clean
 
 help: ## this list

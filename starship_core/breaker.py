@@ -17,6 +17,8 @@ _SECOND: Final = 1_000_000
 TRIAL: Final = 300 * _SECOND
 """Microseconds after which a trial that nobody ended (its process died) no longer holds others up.
 """
+PEEK: Final = 2 * _SECOND
+"""Until whoever found a trial under way looks again: it mostly ends within a call's time."""
 State = Literal["closed", "open", "half-open"]
 
 
@@ -57,11 +59,12 @@ class Breaker(Struct, frozen=True, kw_only=True):
         return sum(at - rule.window < failed <= at for failed in self.failures)
 
     def wait(self, rule: Rule, at: int) -> int:
-        """Microseconds until a call may pass; 0: now."""
+        """Microseconds until it is worth asking again whether a call may pass; 0: it may now."""
         if self.opened_at is None:
             return 0
-        rested = self.opened_at + rule.rest
-        return max(rested - at, (self.trial_until or 0) - at, 0)
+        if (rest := self.opened_at + rule.rest - at) > 0:
+            return rest
+        return min(max((self.trial_until or 0) - at, 0), PEEK)
 
 
 def tried(breaker: Breaker, at: int) -> Breaker:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import metadata
 from typing import Any, Final, Protocol
 
@@ -157,7 +158,7 @@ def take(
 ) -> Survey:
     """Import the plugins named, ask each for its registrations, and keep what is well formed."""
     survey = Survey()
-    offers = _by_name(metadata.entry_points(group=GROUP) if entry_points is None else entry_points)
+    offers = _by_name(_of_environment() if entry_points is None else entry_points)
     names = ", ".join(offers) or "none"
     survey.problems += [
         f"{place}: {name} is not installed; installed are: {names}"
@@ -182,6 +183,12 @@ def take(
             one = replace(one, registrations=tuple(_kept(survey, one, registrations)))
         survey.installed.append(one)
     return survey
+
+
+@cache
+def _of_environment() -> Sequence[EntryPoint]:
+    """Looked for once a process: all packages are opened for it."""
+    return tuple(metadata.entry_points(group=GROUP))
 
 
 def manager() -> pluggy.PluginManager:

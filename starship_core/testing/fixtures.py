@@ -29,9 +29,14 @@ _DATABASE = "STARSHIP_TEST_DATABASE_URL"
 _REDIS = "STARSHIP_TEST_REDIS_URL"
 _MADE = "postgresql.template"
 DATABASES = ("sqlite", "postgresql")
+_MEMORY = Path("/dev/shm")  # noqa: S108  # as safe as /tmp: a fresh folder of one's own inside
+_ROOM = 4 << 30
+"""Bytes that must be free there: databases, environments, and what failed tests leave."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if "TMPDIR" not in os.environ and _in_memory():
+        os.environ["TMPDIR"], tempfile.tempdir = str(_MEMORY), None
     given = getattr(config, "workerinput", {}).get("starship_folder")
     config.stash[_FOLDER] = Path(given or tempfile.mkdtemp(prefix="starship-tests-"))
 
@@ -181,7 +186,8 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def _created(server: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    in_loop(_command(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    copied = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'
+    in_loop(_command(server, copied))
     try:
         yield _named(server, name)
     finally:
@@ -204,6 +210,14 @@ async def _migrate(url: str, folder: Path) -> None:
 
     async with opened(url, folder=folder, connections=1) as database:
         await schema.upgrade(database, installed_migrations())
+
+
+def _in_memory() -> bool:
+    """Whether temporary files belong there: a new database takes 0.05 s there and 1.5 s on a disk.
+
+    Nothing of the databases' settings changes: each still syncs each commit.
+    """
+    return _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM
 
 
 def installed_migrations() -> list[str]:

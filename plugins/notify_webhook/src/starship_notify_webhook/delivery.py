@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -137,7 +138,9 @@ async def open_webhooks(
         yield Webhooks(pools, seconds=config.timeout, now=toolbox.now)
 
 
+@cache
 def _context(ca_file: Path | None) -> ssl.SSLContext:
+    """Made once a process: reading the certificates of all authorities takes 30 ms."""
     context = httpcore2.default_ssl_context()
     if ca_file is not None:
         try:
