@@ -24,7 +24,7 @@ from tests.crash.scenes import ATOMIC, SCENES, SOURCE, prepare, put_files
 from tests.integration.ships import docked, written
 
 ROOT = Path(__file__).parents[2]
-PARTS = [("sqlite", 6, n) for n in range(6)] + [("postgresql", 2, n) for n in range(2)]
+PARTS = [("sqlite", 4, n) for n in range(4)] + [("postgresql", 2, n) for n in range(2)]
 """The points are dealt to so many tests, so that workers can share them."""
 LEAST = {"sqlite": 700, "postgresql": 50}
 """Fewer points than when this was written mean that something is not wrapped any more."""

@@ -78,7 +78,8 @@ def main() -> None:
     configure("error")  # to stderr: answers alone are on stdout
     for line in sys.stdin:
         asked = json.loads(line)
-        _found_once(load(Path(asked["file"]), {}))
+        if not _FOUND:
+            asyncio.run(_warmed(asked))
         print(json.dumps(_forked(asked)), flush=True)  # noqa: T201  # the answer
 
 
@@ -89,9 +90,16 @@ def _found_once(config: Config, _offered: object = None) -> Plugins:
     """Every run has the same plugins: they are looked for before the first fork."""
     if not _FOUND:
         _FOUND.append(find(config))
-        gc.collect()
-        gc.freeze()
     return _FOUND[0]
+
+
+async def _warmed(asked: dict[str, Any]) -> None:
+    """Import and read before the first fork what every child would: a restart that only looks."""
+    async with scene_of(asked, NOW) as scene:
+        await verify(scene.dock.ship)
+        await state_of(scene.dock)
+    gc.collect()
+    gc.freeze()
 
 
 def _forked(asked: dict[str, Any]) -> dict[str, Any]:
