@@ -13,7 +13,7 @@ from starship_core.admin.app import ROOT, create_routes
 from starship_core.http.routing import operations
 from starship_core.operators import ABILITIES
 
-_APP = create_routes({})
+_APP = create_routes()
 _DESCRIPTION: dict[str, Any] = msgspec.json.decode(_APP.state.openapi)
 _ABOUT = {
     field.name: field.about

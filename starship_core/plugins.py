@@ -60,6 +60,7 @@ HOOKS: Final[Mapping[str, type[Registration[Any, Any]]]] = {
     "register_fulfil_policies": PolicyRegistration,
 }
 """What each hook hands over."""
+_environment: Final = cache(metadata.entry_points)  # it does not change while a process runs
 
 
 class EntryPoint(Protocol):
@@ -158,7 +159,7 @@ def take(
 ) -> Survey:
     """Import the plugins named, ask each for its registrations, and keep what is well formed."""
     survey = Survey()
-    offers = _by_name(_of_environment() if entry_points is None else entry_points)
+    offers = _by_name(_environment(group=GROUP) if entry_points is None else entry_points)
     names = ", ".join(offers) or "none"
     survey.problems += [
         f"{place}: {name} is not installed; installed are: {names}"
@@ -183,12 +184,6 @@ def take(
             one = replace(one, registrations=tuple(_kept(survey, one, registrations)))
         survey.installed.append(one)
     return survey
-
-
-@cache
-def _of_environment() -> Sequence[EntryPoint]:
-    """Looked for once a process: all packages are opened for it."""
-    return tuple(metadata.entry_points(group=GROUP))
 
 
 def manager() -> pluggy.PluginManager:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Final
 
 import msgspec
 from litestar import Litestar, Router, get
-from litestar.datastructures import State
 from litestar.types import ASGIApp
 
 from starship_core.admin import orders, purchases, stock, switches, work
@@ -41,11 +41,12 @@ async def get_description(request: AnyRequest) -> ASGIApp:
 
 def create_admin(ship: Ship, metrics: Metrics) -> App:
     """What answers under `/admin/`. Nothing behind it is reachable but through its gate."""
-    return Gate(create_routes({"ship": ship, "metrics": metrics}), ship, metrics)
+    return Gate(create_routes(), ship, metrics)
 
 
-def create_routes(state: dict[str, Any]) -> Litestar:
-    """The routes alone, without the gate: for tests and documents that walk them."""
+@cache
+def create_routes() -> Litestar:
+    """The routes alone, without the gate, and without a deployment: one for the whole process."""
     routes = [
         *orders.ROUTES, *purchases.ROUTES, *stock.ROUTES, *switches.ROUTES, *work.ROUTES,
         get_description,
@@ -56,7 +57,6 @@ def create_routes(state: dict[str, Any]) -> Litestar:
         exception_handlers={Exception: answer},
         openapi_config=None,
         logging_config=None,
-        state=State(state),
     )
     description = document(operations(app), API, version=core_version())
     app.state.openapi = msgspec.json.encode(description)

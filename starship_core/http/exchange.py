@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request
@@ -205,16 +205,25 @@ def json_reply(answer: Any, headers: Mapping[str, str] | None = None) -> Reply:
 AnyRequest = Request[Any, Any, Any]
 
 
+class Serving(NamedTuple):
+    """Whose request it is to answer: the routes themselves belong to no deployment."""
+
+    ship: Ship
+    metrics: Metrics
+    """What this process counts."""
+    readiness: Any
+    """Of the status page, which knows its type."""
+
+
+def serving(request: AnyRequest) -> Serving:
+    """What the application put beside each request before any gate."""
+    found: Serving = request.scope["state"]["starship"]
+    return found
+
+
 def ship_of(request: AnyRequest) -> Ship:
     """The deployment this server runs."""
-    ship: Ship = request.app.state.ship
-    return ship
-
-
-def metrics_of(request: AnyRequest) -> Metrics:
-    """What this process counts."""
-    metrics: Metrics = request.app.state.metrics
-    return metrics
+    return serving(request).ship
 
 
 def caller(request: AnyRequest) -> Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from starship_core.admin.app import create_admin
 from starship_core.http.errors import answer
-from starship_core.http.exchange import App, Receive, Scope, Send
+from starship_core.http.exchange import App, Receive, Scope, Send, Serving
 from starship_core.http.openapi import document
 from starship_core.http.routing import operations, with_options
 from starship_core.metrics import Metrics
@@ -39,29 +40,33 @@ def create_app(ship: Ship, readiness: status.Readiness | None = None) -> App:
 
     Who gives it a `readiness` can tell it that the process is about to stop.
     """
-    metrics = Metrics()
-    clients = Gate(create_routes(ship, metrics, readiness), ship, metrics)
-    operators = create_admin(ship, metrics)
+    serving = Serving(ship, Metrics(), readiness or status.Readiness(ship))
+    explains = ship.config.deployment.environment == "test"
+    clients = Gate(create_routes(explains=explains), ship, serving.metrics)
+    operators = create_admin(ship, serving.metrics)
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:
         """To the gate whose credentials are asked for; neither knows the other's."""
+        scope.setdefault("state", {})["starship"] = serving
         for_operators = scope["type"] == "http" and scope["path"].startswith(OPERATORS)
         await (operators if for_operators else clients)(scope, receive, send)
 
     return doors
 
 
-def create_routes(
-    ship: Ship, metrics: Metrics, readiness: status.Readiness | None = None
-) -> Litestar:
-    """The routes alone, without the gate: for tests that walk them."""
+@cache
+def create_routes(*, explains: bool) -> Litestar:
+    """The routes alone, without the gate, and without a deployment: one for the whole process.
+
+    `explains`: with the route that tells what is wrong with a signature.
+    """
     resources: list[HTTPRouteHandler] = [
         *catalogue.ROUTES,
         *orders.ROUTES,
         *wallets.ROUTES,
         *webhooks.ROUTES,
     ]
-    if ship.config.deployment.environment == "test":
+    if explains:
         resources.extend(explain.ROUTES)
     app = Litestar(
         [
@@ -71,14 +76,7 @@ def create_routes(
         exception_handlers={Exception: answer},
         openapi_config=None,
         logging_config=None,
-        state=State(
-            {
-                "ship": ship,
-                "metrics": metrics,
-                "readiness": readiness or status.Readiness(ship),
-                "version": core_version(),
-            }
-        ),
+        state=State({"version": core_version()}),
     )
     app.state.openapi = msgspec.json.encode(
         document(operations(app), API, version=app.state.version)

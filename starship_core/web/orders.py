@@ -30,8 +30,8 @@ from starship_core.http.exchange import (
     body_of,
     caller,
     json_reply,
-    metrics_of,
     request_id,
+    serving,
     ship_of,
 )
 from starship_core.http.paging import path_id, read_page, read_query, whole
@@ -67,10 +67,10 @@ async def create_order(request: AnyRequest) -> ASGIApp:
     placed = await place_order(new, client, ship)
     if isinstance(placed, Replayed):
         ship.limits.refund(client, "orders")
-        metrics_of(request).order("replayed")
+        serving(request).metrics.order("replayed")
         view = await read_order(placed.order_id, Asker(client, new.request_id), ship)
         return json_reply(_whole(view), {"Idempotency-Replayed": "true"})
-    metrics_of(request).order("delivered" if placed.units else "pending")
+    serving(request).metrics.order("delivered" if placed.units else "pending")
     return json_reply(just_placed(placed.order, placed.units))
 
 

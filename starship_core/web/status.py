@@ -18,7 +18,7 @@ from starship_core.clock import TOLERATED
 from starship_core.database import PostgreSQL, SQLite
 from starship_core.errors import StarshipError
 from starship_core.http.errors import JSON
-from starship_core.http.exchange import AnyRequest, Reply, json_reply, metrics_of, ship_of
+from starship_core.http.exchange import AnyRequest, Reply, json_reply, serving, ship_of
 from starship_core.http.openapi import Operation, documented
 from starship_core.metrics import CONTENT_TYPE, Figures, exposition_of_work
 from starship_core.ship import Ship
@@ -164,7 +164,7 @@ _READY_EXAMPLE: Final = {
     ),
 )
 async def get_ready(request: AnyRequest) -> ASGIApp:
-    readiness: Readiness = request.app.state.readiness
+    readiness: Readiness = serving(request).readiness
     found = await readiness.look()
     up = found.status in _SEND_HERE
     return Reply(
@@ -177,9 +177,8 @@ async def get_ready(request: AnyRequest) -> ASGIApp:
 
 @get("/metrics", opt={"about": "Prometheus' text, not JSON, and so not in the description"})
 async def get_metrics(request: AnyRequest) -> ASGIApp:
-    metrics = metrics_of(request)
-    metrics.pool_degraded.set(ship_of(request).pool.degraded)
-    readiness: Readiness = request.app.state.readiness
+    ship, metrics, readiness = serving(request)
+    metrics.pool_degraded.set(ship.pool.degraded)
     await readiness.look()
     text = metrics.exposition()
     if readiness.work is not None:

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema_rs
@@ -20,7 +19,6 @@ from starship_core.flows.manage_clients import change_client
 from starship_core.flows.manage_credentials import Rotation, Which, allow_addresses, revoke, rotate
 from starship_core.http.codes import CATALOGUE
 from starship_core.http.routing import operations
-from starship_core.metrics import Metrics
 from starship_core.ship import Ship
 from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_routes
@@ -56,11 +54,10 @@ def error_of(answer: Any) -> Any:
 
 def all_operations() -> Any:
     """Every (method, path) that any deployment answers, ids filled in."""
-    ship: Any = SimpleNamespace(config=SimpleNamespace(deployment=DeploymentSection()))
     return sorted(
         {
             (method, re.sub(r"\{[^}]*\}", "1", path))
-            for path, handler in operations(create_routes(ship, Metrics()))
+            for path, handler in operations(create_routes(explains=True))
             for method in handler.http_methods
         }
     )

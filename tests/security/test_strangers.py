@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from starship_core.http.routing import operations
-from starship_core.metrics import Metrics
 from starship_core.web.app import create_routes
 from starship_core.web.gate import EXPLAIN, PUBLIC
 from tests.e2e.servers import Caller, Shop
@@ -32,7 +31,7 @@ class Case(NamedTuple):
 
 def routes_of(shop: Shop) -> list[tuple[str, str]]:
     """Every (method, path template) that the application answers."""
-    app = create_routes(shop.ship, Metrics())
+    app = create_routes(explains=True)
     return sorted(
         (method, path)
         for path, handler in operations(app)

@@ -30,7 +30,7 @@ UNAUTHORIZED = {
     "code": "E_UNAUTHORIZED_ACCESS",
     "message": "Unauthorized access",
 }
-HANDLERS = operations(create_routes({}))
+HANDLERS = operations(create_routes())
 ROUTES = sorted(
     (method, re.sub(r"\{[^}]*\}", "1", path), str(handler.opt.get("ability")))
     for path, handler in HANDLERS
@@ -122,6 +122,7 @@ async def test_a_handler_that_asks_nothing_is_closed(bob: Hand, shop: Shop) -> N
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stock, "ROUTES", (*stock.ROUTES, forgotten))
+        patch.setattr("starship_core.admin.app.create_routes", create_routes.__wrapped__)
         async with served(shop.ship) as url, httpx2.AsyncClient(base_url=url) as http:
             answer = await http.get(f"{ROOT}/forgotten", headers=bearer(bob.token))
     assert error_of(answer)["message"] == "this token may not come here"
