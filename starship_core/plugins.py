@@ -50,7 +50,6 @@ __all__ = [
 
 GROUP: Final = "starship"
 """The entry-point group."""
-
 HOOKS: Final[Mapping[str, type[Registration[Any, Any]]]] = {
     "register_inventory_sources": SourceRegistration,
     "register_vendor_fulfillers": VendorRegistration,
@@ -60,17 +59,16 @@ HOOKS: Final[Mapping[str, type[Registration[Any, Any]]]] = {
     "register_fulfil_policies": PolicyRegistration,
 }
 """What each hook hands over."""
-_environment: Final = cache(metadata.entry_points)  # it does not change while a process runs
 
 
 class EntryPoint(Protocol):
     """What is needed of `importlib.metadata.EntryPoint`; a test may offer its own."""
 
+    def load(self) -> Any: ...
     @property
     def name(self) -> str: ...
     @property
     def dist(self) -> Any: ...
-    def load(self) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +156,13 @@ def take(
     place: str = "[plugins] enabled",
 ) -> Survey:
     """Import the plugins named, ask each for its registrations, and keep what is well formed."""
-    survey = Survey()
-    offers = _by_name(_environment(group=GROUP) if entry_points is None else entry_points)
-    names = ", ".join(offers) or "none"
+    survey, plugged = Survey(), manager()
+    offers = _by_name(_environment() if entry_points is None else entry_points)
     survey.problems += [
-        f"{place}: {name} is not installed; installed are: {names}"
+        f"{place}: {name} is not installed; installed are: {', '.join(offers) or 'none'}"
         for name in dict.fromkeys(enabled)
         if name not in offers
     ]
-    plugged = manager()
     for name, rivals in offers.items():
         distribution, offer = next(iter(rivals.items()))
         one = Installed(
@@ -184,6 +180,11 @@ def take(
             one = replace(one, registrations=tuple(_kept(survey, one, registrations)))
         survey.installed.append(one)
     return survey
+
+
+@cache  # it does not change while a process runs
+def _environment() -> metadata.EntryPoints:
+    return metadata.entry_points(group=GROUP)
 
 
 def manager() -> pluggy.PluginManager:
@@ -239,8 +240,8 @@ def _called(implementation: pluggy.HookImpl, hook: str) -> tuple[list[Any], list
         if inspect.isawaitable(result) or inspect.isasyncgen(result):
             return [], ["is async; make it a plain function, and do what awaits in `open`"]
         if not isinstance(result, Iterable) or isinstance(result, (str, bytes)):
-            wanted = HOOKS[hook].__name__
-            return [], [f"returned {_article(result)}; it must return a list of {wanted}"]
+            wanted = f"it must return a list of {HOOKS[hook].__name__}"
+            return [], [f"returned {_article(result)}; {wanted}"]
         return list(result), []
     except Exception as error:  # noqa: BLE001  # whatever it is, it names its plugin
         return [], [f"raised {_told(error)}"]
@@ -271,11 +272,8 @@ def _misfit(item: Any, wanted: type[Registration[Any, Any]]) -> str | None:
         return f"{_article(item)}, which is no {wanted.__name__}"
     if type(item.api) is not int or item.api != PLUGIN_API:
         newer = type(item.api) is int and item.api > PLUGIN_API
-        package = "starship-core" if newer else "the plugin"
-        return (
-            f"{item.name!r}, written for plugin API {item.api!r}; this core speaks plugin API "
-            f"{PLUGIN_API}: upgrade {package}"
-        )
+        what = f"{item.name!r}, written for plugin API {item.api!r}; this core speaks plugin API"
+        return f"{what} {PLUGIN_API}: upgrade {'starship-core' if newer else 'the plugin'}"
     if not isinstance(item.name, str) or not item.name.replace("-", "").isalnum():
         return f"a registration named {item.name!r}; a name is letters, digits and hyphens"
     if not callable(item.open):
