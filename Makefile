@@ -13,7 +13,7 @@ COMPILE  = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-heade
 # Tests start hundreds of processes: each of them would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo up test floor bench chaos lint format docs migration-baseline lock wheels clean
+.PHONY: help demo up test crash floor bench chaos lint format docs migration-baseline lock wheels clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -26,8 +26,11 @@ up: $(READY) ## a server with demo products on embedded SQLite and valkey, in .l
 	test -f .local/starship.toml || $(BIN)/starship init .local --demo
 	cd .local && ../$(BIN)/starship up
 
-test: $(READY) ## every test on both databases; counts held against tests/floor.toml (JOBS=2)
-	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor
+test: $(READY) ## the tests on both databases, counts held against tests/floor.toml (JOBS=2)
+	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor --ignore tests/crash --ignore tests/packages
+
+crash: $(READY) ## killed before and after every call of every flow, restarted, asked again (JOBS=2)
+	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor tests/crash
 
 floor: $(READY) ## raise tests/floor.toml to what is collected now
 	$(BIN)/python -m pytest -qq --collect-only -p tools.floor --write-floor

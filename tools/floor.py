@@ -1,8 +1,8 @@
-"""A pytest plugin for whole runs: how many tests each folder has, held against `tests/floor.toml`.
+"""A pytest plugin: how many tests each folder of a run has, held against `tests/floor.toml`.
 
 A renamed fixture, a broken glob or a skip can switch off a hundred tests, and the run stays green.
 So a folder that collects fewer tests than its floor fails the run, and so does a folder without a
-floor, and a skip that the file does not allow.
+floor, and a skip that the file does not allow. A run of some folders answers for those.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ def complaints(
     return found
 
 
+def within(folder: str, places: Iterable[str | Path], root: Path) -> bool:
+    """Whether the folder is one of these places, or lies in one or around one."""
+    here = root / folder
+    there = [root / place for place in places]
+    return any(here.is_relative_to(each) or each.is_relative_to(here) for each in there)
+
+
 class Floor:
     """Counts on the controller of a parallel run, or in the one process of another."""
 
@@ -59,6 +66,7 @@ class Floor:
         self.config = config
         self.file = config.rootpath / "tests" / "floor.toml"
         self.floor = tomllib.loads(self.file.read_text()) if self.file.exists() else {}
+        self.floors: dict[str, int] = self.floor.get("floor", {})
         self.counts: Counter[str] = Counter()
         self.skipped: list[str] = []
         self.complaints: list[str] = []
@@ -88,20 +96,30 @@ class Floor:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self.config.option.write_floor:
-            _write(self.file, self.counts, self.floor.get("floor", {}))
+            _write(self.file, self.counts, self.floors)
             return
-        self.complaints = complaints(self.counts, self.skipped, self.floor)
+        self.complaints = complaints(
+            self.counts, self.skipped, self.floor | {"floor": self._held()}
+        )
         if self.complaints and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        floors = self.floor.get("floor", {})
         terminalreporter.section("collected tests")
         for folder, count in sorted(self.counts.items()):
-            terminalreporter.line(f"{folder:<32} {count:>5}   floor {floors.get(folder, '–')}")
+            terminalreporter.line(f"{folder:<32} {count:>5}   floor {self.floors.get(folder, '–')}")
         terminalreporter.line(f"{'all':<32} {self.counts.total():>5}")
         for complaint in self.complaints:
             terminalreporter.line(f"FLOOR {complaint}", red=True)
+
+    def _held(self) -> dict[str, int]:
+        """The floors of what this run was asked for."""
+        root, left_out = self.config.rootpath, self.config.option.ignore or ()
+        return {
+            folder: least
+            for folder, least in self.floors.items()
+            if within(folder, self.config.args, root) and not within(folder, left_out, root)
+        }
 
     def _count(self, ids: Iterable[str]) -> None:
         self.counts = Counter(map(folder_of, ids))

@@ -107,6 +107,18 @@ def test_a_green_run_that_lacks_tests_fails(
     assert result.ret == 1
 
 
+def test_a_run_answers_for_what_it_was_asked_for(
+    pytester: pytest.Pytester, arguments: list[str]
+) -> None:
+    """Neither a folder that was left out nor one that was not named is missed."""
+    one = pytester.runpytest_subprocess(*arguments, "--ignore", "plugins/x")
+    other = pytester.runpytest_subprocess(*arguments, "plugins/x/tests")
+    _write(pytester.path / "plugins/x/tests/test_two.py", "")
+    empty = pytester.runpytest_subprocess(*arguments, "plugins/x", "tests")
+    assert (one.ret, other.ret, empty.ret) == (0, 0, 1)
+    assert "FLOOR plugins/x: 0 tests, its floor is 1" in empty.outlines
+
+
 def test_the_floor_is_raised_and_the_rest_of_the_file_kept(
     pytester: pytest.Pytester, arguments: list[str]
 ) -> None:
