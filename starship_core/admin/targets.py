@@ -51,7 +51,7 @@ class TargetBody(ReasonBody, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Once less is on sale, the pump fills up."""
     maximum: Count
     """To which it fills up."""
-    budget: Amount | None = None
+    budget: Amount = field(default_factory=Raw)  # a Raw cannot be part of a union
     """At most this for all of it; of a target, for what one run plans."""
     currency: Currency | None = None
     """Of the ceiling or budget; left out: the product's."""
@@ -82,7 +82,12 @@ _TARGET: Final = {
     "sku": "310/20.00/GBP", "minimum": 50, "maximum": 60, "on_sale": 12, "under_way": 48,
     "budget": "1000.00 GBP", "vendors": ["bamboo-eu"], "approvals": [_STANDING],
 }  # fmt: skip
-_DENOMINATION: Final = Parameter("denomination", "The face value, such as `20.00`.", required=True)
+_DENOMINATION: Final = Parameter(
+    "denomination",
+    "The face value, such as `20.00`.",
+    {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$"},
+    required=True,
+)
 LIST: Final = reads(
     Operation(
         tag=_TAG,
@@ -207,7 +212,7 @@ async def revoke(request: AnyRequest) -> ASGIApp:
     return json_reply(standing_facts(await revoke_ahead(approval_id, hand, ship)))
 
 
-def _sku(request: AnyRequest) -> tuple[str, str]:
+def _sku(request: AnyRequest) -> tuple[int, str]:
     """By the product's id; what cannot be a face value is not found."""
     product_id = path_id(request.path_params["product_id"], "product")
     denomination = request.path_params["denomination"]
@@ -215,11 +220,12 @@ def _sku(request: AnyRequest) -> tuple[str, str]:
         read_amount(Raw(f'"{denomination}"'.encode()), "denomination")
     except Problem:
         raise NotFound("denomination", denomination[:32]) from None
-    return str(product_id), denomination
+    return product_id, denomination
 
 
-def _budget(raw: Raw | None) -> str | None:
-    return None if raw is None else str(read_amount(raw, "budget"))
+def _budget(raw: Raw) -> str | None:
+    """None: it was left out; a null is no amount."""
+    return str(read_amount(raw, "budget")) if bytes(raw) else None
 
 
 ROUTES: Final = (get_targets, put_target, delete_target, approve, revoke)

@@ -31,7 +31,12 @@ from starship_core.store.targets import (
     remove_target,
     set_target,
 )
-from starship_core.store.vendor_products import currency_of, find_offers, product_id_of
+from starship_core.store.vendor_products import (
+    currency_of,
+    find_offers,
+    product_code,
+    product_id_of,
+)
 
 MOST: Final = 1_000_000
 """Vouchers of one sku."""
@@ -42,8 +47,8 @@ LONGEST: Final = timedelta(days=92)
 class Wish(Struct, frozen=True, kw_only=True):
     """A target as an operator writes it: the whole of it, so what is left out is no more."""
 
-    product: str
-    """Its code, or its id."""
+    product: str | int
+    """Its code, or its id in digits; a number is an id only."""
     denomination: str
     minimum: int
     maximum: int
@@ -57,8 +62,8 @@ class Wish(Struct, frozen=True, kw_only=True):
 class Grant(Struct, frozen=True, kw_only=True):
     """A yes to buying ahead, as an operator gives it."""
 
-    product: str
-    """Its code, or its id."""
+    product: str | int
+    """Its code, or its id in digits; a number is an id only."""
     denomination: str
     budget: str
     expires_at: datetime
@@ -86,7 +91,7 @@ async def keep_target(wish: Wish, by: By, ship: Ship) -> StockTarget:
     return await ship.database.run(_keep, wish, by, Market.of(ship), (products, ship.now()))
 
 
-async def drop_target(product: str, denomination: str, by: By, ship: Ship) -> StockTarget:
+async def drop_target(product: str | int, denomination: str, by: By, ship: Ship) -> StockTarget:
     """The pump takes all there is again, and buys none: its standing approvals end. Raises
     NotFound.
     """
@@ -118,9 +123,10 @@ def terms_of(target: StockTarget) -> TargetTerms:
     )
 
 
-def sku_of(tx: Transaction, product: str, denomination: str) -> Sku:
-    """Raises NotFound, InvalidInput."""
-    product_id = product_id_of(tx, product)
+def _sku(tx: Transaction, product: str | int, denomination: str) -> Sku:
+    if isinstance(product, int) and product_code(tx, product) is None:
+        raise NotFound("product", product)
+    product_id = product if isinstance(product, int) else product_id_of(tx, product)
     face = _amount(denomination, currency_of(tx, product_id), "denomination")
     return Sku(product_id, face.minor, face.currency)
 
@@ -129,7 +135,7 @@ def _keep(
     tx: Tx, wish: Wish, by: By, market: Market, context: tuple[dict[int, Product], datetime]
 ) -> StockTarget:
     products, at = context
-    sku = sku_of(tx, wish.product, wish.denomination)
+    sku = _sku(tx, wish.product, wish.denomination)
     _check_offered(sku, products)
     if not 1 <= wish.minimum <= wish.maximum <= MOST:
         raise InvalidInput(
@@ -152,8 +158,8 @@ def _keep(
     return target
 
 
-def _drop(tx: Tx, product: str, denomination: str, by: By, now: datetime) -> StockTarget:
-    sku = sku_of(tx, product, denomination)
+def _drop(tx: Tx, product: str | int, denomination: str, by: By, now: datetime) -> StockTarget:
+    sku = _sku(tx, product, denomination)
     lock_target(tx, sku)
     before = _found(tx, sku)
     remove_target(tx, sku)
@@ -166,7 +172,7 @@ def _drop(tx: Tx, product: str, denomination: str, by: By, now: datetime) -> Sto
 
 
 def _approve(tx: Tx, grant: Grant, by: By, market: Market, now: datetime) -> Approval:
-    sku = sku_of(tx, grant.product, grant.denomination)
+    sku = _sku(tx, grant.product, grant.denomination)
     lock_target(tx, sku)
     target = _found(tx, sku)
     vendors = grant.vendors or target.vendors

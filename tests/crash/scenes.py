@@ -288,11 +288,11 @@ async def purchase(scene: Scene) -> None:
 
 
 async def ahead(scene: Scene) -> None:
-    """Three yen cards are wanted and a source has one: two are bought, once, whoever is killed. The
+    """Two yen cards are wanted, and no source has any: two are bought, once, whoever is killed. The
     operator looks first, and gives no second budget.
     """
-    ship, shop, clock = await with_shop(scene.dock.ship)
-    wish = Wish(product="yen", denomination="1000", minimum=3, maximum=3, vendors=(NAME,))
+    ship, shop, clock = await with_shop(dataclasses.replace(scene.dock.ship, sources={}))
+    wish = Wish(product="yen", denomination="1000", minimum=2, maximum=2, vendors=(NAME,))
     await keep_target(wish, ANA, ship)
     (found,) = await list_targets(ship)
     if not found.approvals:
@@ -302,10 +302,10 @@ async def ahead(scene: Scene) -> None:
     for _ in range(40):
         await pump(ship, by=ANA)
         await sweep_purchases(ship)
-        if len(await scene.dock.on_sale(YEN)) == 3:
+        if len(await scene.dock.on_sale(YEN)) == 2:
             break
         clock.advance(seconds=61)
-    assert len(await scene.dock.on_sale(YEN)) == 3
+    assert len(await scene.dock.on_sale(YEN)) == 2
     assert shop.sold == 1
 
 
