@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 
 from starship_core.audit import By
 from starship_core.buying.filling import FAULTY, NOT_ALL, fill_up, look_at_levels
 from starship_core.clock import micros
+from starship_core.config import RetrySection
 from starship_core.errors import InvalidInput, NotFound
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.import_products import import_products
@@ -28,10 +30,12 @@ from starship_core.flows.pump_inventory import pump, rehearse, sweep_pump
 from starship_core.flows.read_targets import list_targets
 from starship_core.flows.switch_buying import switch_off
 from starship_core.model import Bought, Money, Purchase, Refused, Sku, Want
+from starship_core.reconciliation.stock import short_targets
 from starship_core.ship import Ship
 from starship_core.stock.rations import Rations
 from starship_core.stock.report import OfTarget, Pumped
 from starship_core.store.vendor_products import VendorOffer, write_offer
+from starship_core.sweeps import registered
 from starship_core.testing.clock import ManualClock
 from tests.integration.scripted import Scripted, at_market, goods, states
 from tests.integration.ships import ANA, CARD, SMALL, YEN, Dock, Shelf
@@ -471,6 +475,52 @@ async def test_the_pump_on_time_buys_ahead(dock: Dock) -> None:
     assert await ceilings(dock) == [(6, 15_000)]
     ((after,),) = await dock.sql("SELECT after FROM audit WHERE action = 'stock.pump'")
     assert '"bought_ahead":6' in after
+
+
+async def test_a_target_that_is_not_reached_is_a_finding(dock: Dock) -> None:
+    """Of reconciliation, by its minimum; what is under way counts."""
+    ship = await market(dock, "north")
+    await wish(ship, vendors=("north",))
+    dock.shelf.put(2)
+    await pump(ship, by=PUMP)
+    (found,) = await short_targets(ship)
+    assert (found.kind, found.subject, found.problem) == (
+        "stock.low", "sku:1/25.00/EUR",
+        "2 vouchers are on sale and 0 under way, less than its target's 5",
+    )  # fmt: skip
+    await grant(ship)
+    await pump(ship, by=PUMP)
+    assert await short_targets(ship) == []
+
+
+async def test_a_bulk_order_gets_no_items_from_a_pump_alone(dock: Dock) -> None:
+    """What the pump brings and buys, and all that it rings, leave it INITIAL while auto-retry is
+    off; on, the retry that the pump rings makes its items and serves it.
+    """
+    ship = await market(dock, "north")
+    rich = await dock.client("rich", {"EUR": "10000.00"})
+    order = (await dock.place(rich, "key-bulk", quantity=60)).order
+    await wish(ship, 60, 60, vendors=("north",))
+    await grant(ship, "2000.00")
+    dock.shelf.put(10)
+    await run_with_rings(ship)
+    assert len(await dock.on_sale()) == 60
+    assert (await dock.order(order.id)).sub_status == "INITIAL"
+    assert await dock.sql("SELECT count(*) FROM items") == [(0,)]
+    config = structs.replace(ship.config, retry=RetrySection(auto=True))
+    await run_with_rings(replace(ship, config=config))
+    assert (await dock.order(order.id)).status == "DELIVERED"
+    await dock.sound()
+
+
+async def run_with_rings(ship: Ship) -> None:
+    """The pump, and then every kind that it wakes and that is registered, as a worker does it."""
+    kinds = registered(ship.config)
+    await kinds["pump"].run(ship)
+    for kind in reversed(kinds["pump"].rings):
+        if kind in kinds:
+            while await kinds[kind].run(ship):
+                pass
 
 
 # --- what operators may write --------------------------------------------------------------------
