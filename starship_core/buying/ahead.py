@@ -232,8 +232,8 @@ def _tell(tx: Transaction, plan: Plan, now: datetime) -> None:
         tx, "stock.low", subject=f"sku:{target.sku}",
         summary=f"{target.sku} has {level.on_sale} vouchers on sale and {there - level.on_sale} "
         f"under way, less than its target's {target.minimum}",
-        text=f"The pump found no more, and bought none: {plan.why}.\n"
-        "Put more where the pump finds them, and:\nstarship pump\nOr:\nstarship target list",
+        text=f"The sources had no more, and no more is bought: {plan.why}.\n"
+        "Put more where the pump finds them, and:\nstarship pump\nOr see:\nstarship target list",
         data={"product_id": target.sku.product_id, "denomination": target.sku.face.text,
               "pooled": level.on_sale},
         key=f"sku:{target.sku}:target:{now:%F}", at=now,

@@ -33,8 +33,7 @@ def target() -> None:
     \b
     Examples:
       starship target set steam-10-eur 10.00 --minimum 50 --maximum 200 --vendor bamboo-eu --as ana
-      starship target approve steam-10-eur 10.00 --budget 2000.00 --until 2027-02-01
-        --reason "sale in January" --as ana
+      starship target approve steam-10-eur 10 --budget 900 --until 2027-02-01 --reason … --as ana
       starship target list
     """
 
@@ -67,8 +66,7 @@ async def set_(  # noqa: PLR0913, PLR0917  # an option each; click passes by key
     \b
     Examples:
       starship target set steam-10-eur 10.00 --minimum 50 --maximum 200 --as ana
-      starship target set steam-10-eur 10.00 --minimum 50 --maximum 200 --vendor bamboo-eu
-        --budget 500.00 --as ana --reason "they sell out each Friday"
+      starship target set steam-10-eur 10 --minimum 50 --maximum 90 --vendor bamboo-eu --as ana
     """
     from starship_core.flows.manage_targets import Wish, keep_target
     from starship_core.flows.read_targets import list_targets
@@ -149,10 +147,7 @@ async def approve(  # noqa: PLR0913, PLR0917  # an option each; click passes by 
 
     \b
     Examples:
-      starship target approve steam-10-eur 10.00 --budget 2000.00 --until 2027-02-01
-        --reason "sale in January" --as ana
-      starship target approve steam-10-eur 10.00 --vendor bamboo-eu --budget 900 --currency USD
-        --until 2027-01-15T18:00:00Z --reason "ticket 771" --as ana
+      starship target approve steam-10-eur 10 --budget 900 --until 2027-02-01 --reason … --as ana
     """
     from starship_core.flows.manage_targets import Grant, approve_ahead
     from starship_core.flows.read_targets import standing_facts
