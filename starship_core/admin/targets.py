@@ -137,7 +137,10 @@ APPROVE: Final = does(
     Operation(
         tag=_TAG,
         summary="Let the pump buy what its sources do not have, within a budget",
-        about="Each one is another budget, so again: another one.",
+        about=(
+            "Again, word for word within ten minutes: the same one as it stands. Otherwise each is "
+            "another budget."
+        ),
         body=StandingBody,
         body_example={"budget": "2000.00", "expires_hours": 720, "reason": "sale in January"},
         answer=StandingFacts,

@@ -143,7 +143,8 @@ async def approve(  # noqa: PLR0913, PLR0917  # an option each; click passes by 
     """Let the pump buy what its sources do not have, within a budget. Needs a --reason.
 
     A unit is reckoned with what it cost when the vendor's prices were last taken, or with its face
-    value. Another approval is another budget; the one that ends first is used first.
+    value. Another approval is another budget, unless it repeats one word for word within ten
+    minutes; the one that ends first is used first.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ from starship_core.ports import Transaction
 from starship_core.ship import Ship
 from starship_core.snapshot import Product
 from starship_core.store.approvals import Approval, Terms, find_approval, insert_approval
-from starship_core.store.standing import end_all_standing, end_standing
+from starship_core.store.standing import end_all_standing, end_standing, standing
 from starship_core.store.targets import (
     StockTarget,
     find_target,
@@ -42,6 +42,8 @@ MOST: Final = 1_000_000
 """Vouchers of one sku."""
 LONGEST: Final = timedelta(days=92)
 """A standing approval; whoever gave it looks again after a quarter at the latest."""
+
+SAME_FOR: Final = timedelta(minutes=10)
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -99,8 +101,9 @@ async def drop_target(product: str | int, denomination: str, by: By, ship: Ship)
 
 
 async def approve_ahead(grant: Grant, by: By, ship: Ship) -> Approval:
-    """Let the pump buy for the stock. Each one is another budget. Raises NotFound (product,
-    target), InvalidInput (vendors, budget, reason, expiry).
+    """Let the pump buy for the stock. Each one is another budget; but the same yes by the same
+    operator within `SAME_FOR` is a request repeated, and answers the first as it stands. Raises
+    NotFound (product, target), InvalidInput (vendors, budget, reason, expiry).
     """
     return await ship.database.run(_approve, grant, by, Market.of(ship), ship.now())
 
@@ -145,7 +148,8 @@ def _keep(
     _check_named(tx, market, sku, wish.vendors)
     target = StockTarget(
         sku=sku, minimum=wish.minimum, maximum=wish.maximum, vendors=wish.vendors,
-        budget=_budget(wish.budget, wish.currency or sku.currency) if wish.budget else None,
+        budget=_budget(wish.budget, wish.currency or sku.currency) if wish.budget is not None
+        else None,
     )  # fmt: skip
     before = find_target(tx, sku)
     if before == target:
@@ -192,6 +196,9 @@ def _approve(tx: Tx, grant: Grant, by: By, market: Market, now: datetime) -> App
         vendors=vendors, ceiling=budget, expires_at=grant.expires_at, actor=by.actor,
         reason=by.reason,
     )  # fmt: skip
+    for earlier in standing(tx, sku, micros(now)):
+        if _said(earlier.terms) == _said(terms) and earlier.created_at > now - SAME_FOR:
+            return earlier
     approval = insert_approval(tx, terms, sku, now, order=None)
     after = {
         "approval": approval.id, "vendors": vendors, "budget": str(budget),
@@ -199,6 +206,10 @@ def _approve(tx: Tx, grant: Grant, by: By, market: Market, now: datetime) -> App
     }  # fmt: skip
     record(tx, by, "target.approve", f"sku:{sku}", at=now, after=after)
     return approval
+
+
+def _said(terms: Terms) -> tuple[object, ...]:
+    return terms.actor, terms.reason, terms.vendors, terms.ceiling
 
 
 def _revoke(tx: Tx, approval_id: int, by: By, now: datetime) -> Approval:

@@ -224,7 +224,7 @@ async def test_two_pumps_at_once_buy_one_gap_once(dock: Dock) -> None:
     ship = await market(dock, "north")
     await wish(ship, vendors=("north",))
     await grant(ship, "200.00")
-    await grant(ship, "200.00")
+    await grant(ship, "300.00")
     await asyncio.gather(*(_unleased(ship) for _ in range(6)))
     assert await ceilings(dock) == [(8, 20_000)]
     await dock.sound()
@@ -285,6 +285,20 @@ async def test_one_approval_is_used_up_after_the_other(dock: Dock) -> None:
     told = await pumped(ship)
     assert [(one.approval_id, one.quantity) for one in told.ahead] == [(early, 3), (late, 5)]
     await dock.sound()
+
+
+async def test_a_yes_that_is_repeated_is_one(dock: Dock, clock: ManualClock) -> None:
+    """Who got no answer and asks again gives no second budget, also when some of it is planned, or
+    when both come at once; later it is another one.
+    """
+    ship = await market(dock, "north")
+    await wish(ship, vendors=("north",))
+    assert len({*await asyncio.gather(*(grant(ship) for _ in range(4)))}) == 1
+    await pumped(ship)
+    first = await grant(ship)
+    clock.advance(minutes=10)
+    assert await grant(ship) != first
+    assert await dock.sql("SELECT count(*) FROM approvals") == [(2,)]
 
 
 async def test_nothing_is_planned_past_its_end(dock: Dock, clock: ManualClock) -> None:
