@@ -25,6 +25,8 @@ from starship_core.store.vendor_products import VendorOffer, find_offers
 
 REFUSED_FOR: Final = timedelta(hours=6)
 """So long another vendor of the approval comes before one that refused."""
+AT_ONCE: Final = 200
+"""Purchases that one run plans under one approval: no transaction grows without bound."""
 SOURCES_ONLY: Final = "its target names no vendor: sources only"
 NOT_APPROVED: Final = "no standing approval holds: `starship target approve`"
 
@@ -38,6 +40,8 @@ class Offered(NamedTuple):
     """Of its budget, in minor units."""
     price: int
     """The most that one unit may cost."""
+    most: int
+    """Units at once."""
 
 
 class Lot(NamedTuple):
@@ -85,12 +89,12 @@ class Run(NamedTuple):
 
 def share_out(missing: int, run: int | None, offered: Sequence[Offered]) -> list[Lot]:
     """Never more than is missing, than the run may still plan for (None: no bound), or than an
-    approval has left; whole units, one approval used up after the other.
+    approval has left or lets buy at once; whole units, one approval used up after the other.
     """
     lots = []
     for one in offered:
         left = one.left if run is None else min(one.left, run)
-        quantity = min(missing, max(left, 0) // one.price)
+        quantity = min(missing, one.most, max(left, 0) // one.price)
         if not quantity:
             continue
         lot = Lot(one.approval_id, one.vendor, quantity, quantity * one.price)
@@ -187,7 +191,8 @@ def _offered(  # noqa: PLR0911  # one for each thing that stands in the way
     price = price_of(offers[name], sku, currency)
     if price is None:
         return f"what {name} asks for it is not known in {currency}, as approval {approval.id} is"
-    return Offered(approval.id, name, terms.ceiling.minor - approval.planned, price)
+    most = AT_ONCE * max(market.vendors[name].traits.max_units, 1)
+    return Offered(approval.id, name, terms.ceiling.minor - approval.planned, price, most)
 
 
 def _sells(market: Market, name: str, sku: Sku) -> bool:
@@ -200,6 +205,9 @@ def _why(
 ) -> str:
     if not offered:
         return obstacles[0] if obstacles else NOT_APPROVED
+    most = {one.approval_id: one.most for one in offered}
+    if any(lot.quantity == most[lot.approval_id] for lot in lots):
+        return "so many at once; the next run goes on"
     if run is not None:
         left = run - sum(lot.ceiling for lot in lots)
         if left < min(one.price for one in offered):

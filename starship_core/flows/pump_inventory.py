@@ -40,7 +40,7 @@ from starship_core.store.targets import Level
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
-"""Called with the number of units dealt with since the last call."""
+"""Called with the number of units dealt with since the last call: handed over, or to be bought."""
 
 AHEAD: Final = 16 * CHUNK
 
@@ -72,6 +72,7 @@ async def pump(
         targets = [] if brought else await run.fill_up(begun, every_source=sources is None)
         await run.mirror()
         report = run.tally.report(targets)
+        progress(report.bought_ahead)
         if report.changed:
             await ship.database.run(_write_down, by, report, micros(ship.now()))
     return report

@@ -262,6 +262,18 @@ async def test_a_budget_for_a_run_is_that_of_its_half_hour(dock: Dock, clock: Ma
     assert await ceilings(dock) == [(2, 5_000)] * 2
 
 
+async def test_no_run_plans_without_bound(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many purchases at once, here two of ten units each; the next run goes on."""
+    monkeypatch.setattr("starship_core.buying.ahead.AT_ONCE", 2)
+    ship = await market(dock, "north")
+    await wish(ship, 50, 50, vendors=("north",))
+    await grant(ship, "2000.00")
+    told = [await pumped(ship) for _ in range(3)]
+    assert [sum(one.quantity for one in each.ahead) for each in told] == [20, 20, 10]
+    assert told[0].why == "so many at once; the next run goes on"
+    assert [quantity for quantity, _ in await ceilings(dock)] == [10] * 5
+
+
 async def test_a_refused_purchase_counts_for_no_budget(dock: Dock) -> None:
     """Nothing was spent, and the next vendor of the approval is asked."""
     ship = await market(dock, "south", north=Scripted([Refused(reason="sold out")]))

@@ -28,7 +28,12 @@ def targets(draw: st.DrawFn, sku: Sku = SKUS[0]) -> StockTarget:
 
 offers = st.lists(
     st.builds(
-        Offered, st.integers(1, 9), st.just("north"), st.integers(0, 400), st.integers(1, 90)
+        Offered,
+        st.integers(1, 9),
+        st.just("north"),
+        st.integers(0, 400),
+        st.integers(1, 90),
+        st.integers(1, 20),
     ),
     max_size=5,
 )
@@ -58,11 +63,11 @@ def test_no_more_is_bought_than_is_missing_or_may_be_spent(
     used = iter(lots)
     lot = next(used, None)
     for one in offered:
-        price = 0
-        if lot and lot.ceiling == lot.quantity * one.price <= one.left:
-            price, lot = lot.ceiling, next(used, None)
+        taken, price = 0, 0
+        if lot and lot.ceiling == lot.quantity * one.price <= one.left and lot.quantity <= one.most:
+            taken, price, lot = lot.quantity, lot.ceiling, next(used, None)
         run_left = one.price if run is None else run - spent
-        if bought < missing:  # then nobody could have paid for one more
+        if bought < missing and taken < one.most:  # then nobody could have paid for one more
             assert min(one.left - price, run_left) < one.price
     assert lot is None
 
