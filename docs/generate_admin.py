@@ -17,7 +17,7 @@ _APP = create_routes()
 _DESCRIPTION: dict[str, Any] = msgspec.json.decode(_APP.state.openapi)
 _ABOUT = {
     field.name: field.about
-    for file in ("bodies", "purchases", "switches")
+    for file in ("bodies", "purchases", "switches", "targets")
     for described in module(f"starship_core/admin/{file}.py")[0]
     if described.name.endswith("Body")
     for field in described.fields

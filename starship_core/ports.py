@@ -70,7 +70,8 @@ class InventorySource(Protocol):
 
     def pull(self, wants: Sequence[Want]) -> AsyncIterator[Voucher]:
         """Yield vouchers, at least once each until confirmed; the same `reference` is the same
-        unit.
+        unit. `wants` is a hint: of a sku with a target, what comes beyond it is not taken, and not
+        confirmed.
         """
         ...
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from starship_core.buying.filling import RUN_SECONDS
 from starship_core.clock import micros
 from starship_core.config import Config
 from starship_core.database import Tx
@@ -62,10 +63,10 @@ class Sweep(Struct, frozen=True, kw_only=True):
 SWEEPS: Final = (
     Sweep(
         kind="pump",
-        about="sources → stock → pool",
+        about="sources → stock → pool, and what targets miss is planned to be bought",
         run=sweep_pump,
-        every=30 * MINUTE,
-        rings=("retry",),
+        every=RUN_SECONDS,
+        rings=("retry", "purchases"),
     ),
     Sweep(
         kind="retry",

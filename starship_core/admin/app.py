@@ -9,7 +9,7 @@ import msgspec
 from litestar import Litestar, Router, get
 from litestar.types import ASGIApp
 
-from starship_core.admin import orders, purchases, stock, switches, work
+from starship_core.admin import orders, purchases, stock, switches, targets, work
 from starship_core.admin.abilities import READ, check
 from starship_core.admin.gate import Gate
 from starship_core.http.errors import answer
@@ -48,8 +48,8 @@ def create_admin(ship: Ship, metrics: Metrics) -> App:
 def create_routes() -> Litestar:
     """The routes alone, without the gate, and without a deployment: one for the whole process."""
     routes = [
-        *orders.ROUTES, *purchases.ROUTES, *stock.ROUTES, *switches.ROUTES, *work.ROUTES,
-        get_description,
+        *orders.ROUTES, *purchases.ROUTES, *stock.ROUTES, *targets.ROUTES, *switches.ROUTES,
+        *work.ROUTES, get_description,
     ]  # fmt: skip
     app = Litestar(
         [Router(ROOT, route_handlers=with_options(routes, READ))],

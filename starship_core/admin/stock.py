@@ -27,7 +27,9 @@ PUMP: Final = does(
         summary="Fetch vouchers from the sources and load the pool",
         about=(
             "Answers when it is done. A source that could not be read to its end has a `fault`; "
-            "the others went on. Again: takes what is new. 409 while another pump runs."
+            "the others went on. What `targets` still miss after all sources is planned to be "
+            "bought, under standing approvals; a worker sends it. Again: takes what is new. 409 "
+            "while another pump runs."
         ),
         body=PumpBody,
         body_example={"source": "incoming", "reason": "a delivery came"},
@@ -37,6 +39,18 @@ PUMP: Final = does(
             "skus": [{"sku": "310/20.00/GBP", "taken": 3, "on_sale": 12}],
             "pooled": 3, "expired": 0, "recalled": 0, "blocked_as_duplicates": 0,
             "pool": "equal", "repaired": 0,
+            "targets": [
+                {
+                    "sku": "310/20.00/GBP", "product": "sample-store-gb", "minimum": 50,
+                    "maximum": 60, "had": 9, "pulled": 3, "under_way": 0, "why": None,
+                    "ahead": [
+                        {
+                            "vendor": "bamboo-eu", "quantity": 48, "ceiling": "912.00 GBP",
+                            "approval_id": 9, "purchases": [13, 14],
+                        }
+                    ],
+                }
+            ],
         },
         errors=("INVALID_INPUT", "WRONG_STATE"),
     ),

@@ -158,14 +158,14 @@ def _lot(  # noqa: PLR0913  # what a lot is made of
         for name in approval.terms.vendors
         if name in market.vendors and name in sold_by and name not in asked
     ]
-    free = (name for name in able if not _stands_still(tx, name, approval.sku, market, now))
+    free = (name for name in able if not stands_still(tx, name, approval.sku, market, now))
     name = next(free, able[0] if able else None)
     if name is None:
         return None
     return _Lot(market.vendors[name], sold_by[name], len(items), items, ceiling)
 
 
-def _stands_still(tx: Transaction, vendor: str, sku: Sku, market: Market, now: datetime) -> bool:
+def stands_still(tx: Transaction, vendor: str, sku: Sku, market: Market, now: datetime) -> bool:
     """Switched off, or its breaker is open."""
     if blocking(tx, vendor=vendor, product_id=sku.product_id) is not None:
         return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starship_core.ports import InventorySource
     from starship_core.ship import Ship
-    from starship_core.stock.report import Pumped
+    from starship_core.stock.report import OfTarget, Pumped
 
 
 @click.command()
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 async def pump(call: Call, source: str | None, dry_run: bool) -> None:  # noqa: FBT001  # a flag
     """Fetch vouchers from the sources and load the pool.
 
-    Takes all that is new, puts aside what is not in order and says why, removes what has expired,
-    and makes Redis agree with the table. May be run at any time, and again after any interruption.
-    Exit 1 when a source could not be read to its end.
+    Takes all that is new, or what the sku's target misses; puts aside what is not in order and says
+    why, removes what has expired, and makes Redis agree with the table. What all sources together
+    did not have is planned to be bought, as far as standing approvals allow it: see `starship
+    target`. May be run at any time, and again after any interruption. Exit 1 when a source could
+    not be read to its end.
 
     \b
     Examples:
@@ -84,7 +86,20 @@ def _told(report: Pumped) -> Iterator[RenderableType]:
     if report.skus:
         rows_of_sku = [(one.sku, one.taken, one.on_sale) for one in report.skus]
         yield grid("sku", "taken", "on sale", rows=rows_of_sku)
+    if report.targets:
+        yield grid(
+            "target", "had", "pulled", "under way", "bought ahead", "why no more",
+            rows=map(_target, report.targets),
+        )  # fmt: skip
     yield Text(_summary(report))
+
+
+def _target(one: OfTarget) -> tuple[str, int, int, int, str, str | None]:
+    bought = ", ".join(
+        f"{lot.quantity} from {lot.vendor} for at most {lot.ceiling}" for lot in one.ahead
+    )
+    name = f"{one.product} {one.sku.split('/')[1]}, {one.minimum} to {one.maximum}"
+    return name, one.had, one.pulled, one.under_way, bought or "none", one.why
 
 
 def _summary(report: Pumped) -> str:

@@ -36,7 +36,8 @@ def stock() -> None:
 async def import_(call: Call, path: Path | None, source: str | None) -> None:
     """Take the vouchers of a CSV file (or a folder of them) into stock and pool.
 
-    Every line is reported: taken, here already, duplicate, or unreadable with its line number.
+    Every line is reported: taken, here already, duplicate, or unreadable with its line number. Of a
+    file all is taken, whatever the targets say.
     The same file again takes what is new in it. Exit 1 when it could not be read to its end.
 
     \b
@@ -58,7 +59,7 @@ async def import_(call: Call, path: Path | None, source: str | None) -> None:
             else:
                 async with by_hand(ship, path) as sources_by_hand:
                     report = await pump(
-                        ship, by=call.by, sources=sources_by_hand, progress=progress
+                        ship, by=call.by, sources=sources_by_hand, progress=progress, brought=True
                     )
     answer(call, report)
 

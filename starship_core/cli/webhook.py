@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from starship_core.cli.console import Call, changing, deployed, grid, reading
+from starship_core.cli.times import Time
 
 if TYPE_CHECKING:
     from starship_core.store.delivery_log import Delivery
     from starship_core.store.webhooks import Webhook
 
 _STATUSES = ("PENDING", "DELIVERED", "FAILED")
-
-
-class Time(click.ParamType[datetime]):
-    """`2027-01-01T09:30:00Z`, or a day, in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail("write 2027-01-01T09:30:00Z, or 2027-01-01", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @click.group()

@@ -2,46 +2,47 @@
 
 One transaction takes a chunk into the stock and puts it on sale; then Redis is told, then the
 source. A crash before the last step only means that the source offers the same units again, and
-their origin is known. While a chunk is being written, the next is read. Nothing is bought here.
+their origin is known. While a chunk is being written, the next is read. What a target still misses
+after all sources is planned to be bought (`buying/filling.py`); nothing is sent to a vendor here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from starship_core.audit import By, record
+from starship_core.buying import filling
 from starship_core.clock import micros, moment
 from starship_core.database import Database
 from starship_core.errors import Unavailable, WrongState
 from starship_core.lease import Lease, leased
-from starship_core.model import Sku, Want
+from starship_core.model import Sku
 from starship_core.ports import InventorySource, Transaction
 from starship_core.ship import Ship
-from starship_core.snapshot import Snapshot
 from starship_core.stock.expiry import take_out_expired
-from starship_core.stock.intake import Judge, Judged, Unit, compare
+from starship_core.stock.intake import LEFT, Judge, Judged, Unit, compare
 from starship_core.stock.mirror import mirror
 from starship_core.stock.pulling import Fault, chunks, confirm, passed_over, recalled
+from starship_core.stock.rations import Rations
 from starship_core.stock.receiving import look_up, sealed, store, take_back
-from starship_core.stock.report import Pumped, Tally
+from starship_core.stock.report import OfTarget, Pumped, Tally
 from starship_core.stock.table import (
     CHUNK,
     Pooled,
+    by_sku,
     draw_ids,
     put_on_sale,
     received,
 )
+from starship_core.store.targets import Level
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
-"""Called with the number of units dealt with since the last call."""
+"""Called with the number of units dealt with since the last call: handed over, or to be bought."""
 
 AHEAD: Final = 16 * CHUNK
-WANTED: Final = 1_000_000
-"""What a source is asked for, of each sku: all it has. Targets per product come later."""
 
 
 async def pump(
@@ -50,8 +51,12 @@ async def pump(
     by: By,
     sources: Mapping[str, InventorySource] | None = None,
     progress: Progress = lambda _count: None,
+    brought: bool = False,
 ) -> Pumped:
-    """Take all that the sources (left out: all of them) have, and load the pool.
+    """Take what the sources (left out: all of them) have and the targets miss, and load the pool.
+
+    What all sources together did not have is planned to be bought, as far as standing approvals
+    allow it. `brought`: by hand, so all of it is taken, whatever the targets say.
 
     A source that fails is reported, and the others go on. Raises WrongState when another pump keeps
     running, Unavailable when the database is away; what was taken until then stays.
@@ -60,10 +65,14 @@ async def pump(
         run = _Pump(ship, by, lease)
         await run.expire()
         await run.resume()
+        begun = await filling.look_at_levels(ship)
+        run.rations = Rations([] if brought else begun)
         for name, source in (ship.sources if sources is None else sources).items():
             await _drain(ship, (name, source), run, progress)
+        targets = [] if brought else await run.fill_up(begun, every_source=sources is None)
         await run.mirror()
-        report = run.tally.report()
+        report = run.tally.report(targets)
+        progress(report.bought_ahead)
         if report.changed:
             await ship.database.run(_write_down, by, report, micros(ship.now()))
     return report
@@ -80,7 +89,7 @@ async def sweep_pump(ship: Ship) -> int:
         return 0
     if report.failed:
         raise Unavailable("a source could not be read to its end", retry_after=60)
-    return report.pooled + report.expired + report.recalled
+    return report.pooled + report.expired + report.recalled + report.bought_ahead
 
 
 async def rehearse(
@@ -88,18 +97,24 @@ async def rehearse(
     *,
     sources: Mapping[str, InventorySource] | None = None,
     progress: Progress = lambda _count: None,
+    brought: bool = False,
 ) -> Pumped:
     """What `pump` would do with what the sources have now. Writes and confirms nothing."""
-    run = _Rehearsal(ship.database)
+    begun = [] if brought else await filling.look_at_levels(ship)
+    run = _Rehearsal(ship.database, Rations(begun))
     for name, source in (ship.sources if sources is None else sources).items():
         await _drain(ship, (name, source), run, progress)
-    return run.tally.report()
+    if sources is None and not run.tally.faulty:
+        return run.tally.report(await filling.foresee(ship, begun, run.rations))
+    why = filling.NOT_ALL if sources is not None else filling.FAULTY
+    return run.tally.report(filling.passed_by(begun, run.rations, why))
 
 
 class _Run(Protocol):
     """What is done with a source's units."""
 
     tally: Tally
+    rations: Rations
 
     async def recall(self, origins: Sequence[str], reason: str) -> None: ...
     async def store(self, units: list[Judged]) -> list[Judged]: ...
@@ -121,12 +136,12 @@ async def _drain(
             units = await writing if writing else []
             run.tally.count(name, units)
             progress(len(units))
-            settled = [unit.reference for unit in units if unit.outcome != "refused"]
+            settled = [unit.reference for unit in units if unit.outcome not in LEFT]
             await run.confirm(name, source, settled)
 
         writing: asyncio.Task[list[Judged]] | None = None
         try:
-            async for chunk in chunks(name, source, _wants(catalogue), CHUNK):
+            async for chunk in chunks(name, source, run.rations.wants(catalogue), CHUNK):
                 judged = await asyncio.to_thread(judge.all, chunk)
                 before, writing = writing, None
                 await settle(before)
@@ -138,29 +153,21 @@ async def _drain(
         run.tally.fault(name, str(fault))
 
 
-def _wants(catalogue: Snapshot) -> list[Want]:
-    """Every fixed denomination on offer; of a range, sources give what they have."""
-    return [
-        Want(Sku(product.id, offer.minimum, product.currency), WANTED)
-        for product in catalogue.products.values()
-        if product.is_active
-        for offer in product.denominations
-        if offer.fixed
-    ]
-
-
 class _Rehearsal:
     """Counts, and leaves everything as it is."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rations: Rations) -> None:
         self.tally = Tally()
+        self.rations = rations
         self._database = database
 
     async def recall(self, origins: Sequence[str], reason: str) -> None:
         """Would block what is undelivered."""
 
     async def store(self, units: list[Judged]) -> list[Judged]:
-        return compare(units, await self._database.read(look_up, units))
+        told = self.rations.cut(compare(units, await self._database.read(look_up, units)))
+        self.rations.count(told)
+        return told
 
     async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
         """Tells the source nothing."""
@@ -174,6 +181,7 @@ class _Pump:
         self.by = by
         self.lease = lease
         self.tally = Tally()
+        self.rations = Rations()
         self._redis = True
         self._drawn: Sequence[int] = ()
         self._ahead = 0
@@ -200,10 +208,12 @@ class _Pump:
     async def store(self, units: list[Judged]) -> list[Judged]:
         """Draw ids, encrypt to them, insert on sale: a crash between any two loses nothing."""
         self.lease.check()
-        kept = [unit for unit in units if isinstance(unit, Unit)]
+        database, at = self.ship.database, micros(self.ship.now())
+        if self.rations.exceeded(units):  # what is here already is no surplus
+            units = self.rations.cut(compare(units, await database.read(look_up, units)))
+        kept = [u for u in units if isinstance(u, Unit) and u.outcome not in LEFT]
         if not kept:
             return units
-        database, at = self.ship.database, micros(self.ship.now())
         ids = await self._ids(len(kept))
         rows = await asyncio.to_thread(sealed, self.ship.vault, kept, ids)
         stored = await database.run(store, rows, kept, (self.by, at))
@@ -211,7 +221,16 @@ class _Pump:
         await self._unload(stored.blocked)
         await self._load(stored.pooled)
         final = {id(unit): stored.outcomes[row.id] for unit, row in zip(kept, rows, strict=True)}
-        return [final.get(id(unit), unit) for unit in units]
+        told = [final.get(id(unit), unit) for unit in units]
+        self.rations.count(told)
+        return told
+
+    async def fill_up(self, begun: Sequence[Level], *, every_source: bool) -> list[OfTarget]:
+        """Plan what is to be bought ahead: nothing, as long as a source may still have it."""
+        if every_source and not self.tally.faulty:
+            return await filling.fill_up(self.ship, self.by, begun, self.rations, self.lease.check)
+        why = filling.FAULTY if every_source else filling.NOT_ALL
+        return filling.passed_by(begun, self.rations, why)
 
     async def _ids(self, count: int) -> Sequence[int]:
         """Drawn ahead, the more the longer this pump runs; those not used leave a hole."""
@@ -245,12 +264,12 @@ class _Pump:
         self.tally.pooled += len(pooled)
         load = self.ship.pool.load_all
         await self._tell(
-            load, {s: [(v.id, v.expires_at) for v in some] for s, some in _by_sku(pooled).items()}
+            load, {s: [(v.id, v.expires_at) for v in some] for s, some in by_sku(pooled).items()}
         )
 
     async def _unload(self, gone: Iterable[Pooled]) -> None:
         drop = self.ship.pool.drop_all
-        await self._tell(drop, {s: [v.id for v in some] for s, some in _by_sku(gone).items()})
+        await self._tell(drop, {s: [v.id for v in some] for s, some in by_sku(gone).items()})
 
     async def _tell(
         self, change: Callable[[Mapping[Sku, list[T]]], Awaitable[None]], what: dict[Sku, list[T]]
@@ -264,13 +283,6 @@ class _Pump:
             self._redis = False
 
 
-def _by_sku(vouchers: Iterable[Pooled]) -> dict[Sku, list[Pooled]]:
-    sorted_: dict[Sku, list[Pooled]] = defaultdict(list)
-    for one in vouchers:
-        sorted_[one.sku].append(one)
-    return sorted_
-
-
 def _write_down(tx: Transaction, by: By, report: Pumped, at: int) -> None:
     after = {
         "sources": {source.source: source.counts for source in report.sources},
@@ -278,6 +290,7 @@ def _write_down(tx: Transaction, by: By, report: Pumped, at: int) -> None:
         "expired": report.expired,
         "recalled": report.recalled,
         "blocked_as_duplicates": report.blocked_as_duplicates,
+        "bought_ahead": report.bought_ahead,
     }
     record(tx, by, "stock.pump", "stock", at=moment(at), after=after)
 

@@ -37,10 +37,10 @@ def _options(path: str, allowed: str, opt: Mapping[str, Any]) -> HTTPRouteHandle
 
 
 def operations(app: Litestar) -> Sequence[tuple[str, HTTPRouteHandler]]:
-    """Every (path, handler) that the application answers."""
+    """Every (path, handler) that the application answers; always in the same order."""
     return [
         (each.path, handler)
         for each in app.routes
         if isinstance(each, HTTPRoute)
-        for handler in each.route_handlers
+        for handler in sorted(each.route_handlers, key=lambda one: sorted(one.http_methods))
     ]

@@ -16,7 +16,7 @@ from starship_core.reconciliation.invariants import broken_invariants
 from starship_core.reconciliation.money import debits_of_nothing, poor_clients, unpaid_orders
 from starship_core.reconciliation.orders import waiting_orders
 from starship_core.reconciliation.purchases import late_purchases
-from starship_core.reconciliation.stock import pool_against_table, short_stock
+from starship_core.reconciliation.stock import pool_against_table, short_stock, short_targets
 from starship_core.reconciliation.telling import (
     disabled_webhooks,
     failed_deliveries,
@@ -80,6 +80,7 @@ OURS: Final = (
         of="pool",
         command="starship pump --as NAME",
     ),
+    Subject("targets", "what is on sale less than a target's minimum", short_targets),
     Subject("webhooks", "endpoints that were given up", disabled_webhooks),
     Subject("deliveries", "events that reached no client", failed_deliveries),
     Subject("notices", "notices that reached no operator", failed_notices),

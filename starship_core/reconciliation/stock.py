@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from starship_core.buying.filling import look_at_levels
 from starship_core.clock import micros
 from starship_core.model import Sku
 from starship_core.reconciliation.finding import MOST, Finding, rest
@@ -75,3 +76,24 @@ def _short(low: LowStock, least: int) -> Finding:
         problem=f"{low.pooled} vouchers are on sale, less than {least}",
         command="starship pump --as NAME",
     )
+
+
+async def short_targets(ship: Ship) -> list[Finding]:
+    """Skus with less than the minimum of their target, what is under way included."""
+    low = [
+        level
+        for level in await look_at_levels(ship)
+        if level.on_sale + level.under_way < level.target.minimum
+    ]
+    found = [
+        Finding(
+            kind="stock.low",
+            subject=f"sku:{level.target.sku}",
+            problem=f"{level.on_sale} vouchers are on sale and {level.under_way} under way, less "
+            f"than its target's {level.target.minimum}",
+            command="starship pump --as NAME",
+            aspect="target",
+        )
+        for level in low[:MOST]
+    ]
+    return found + rest(found, len(low) - MOST)

@@ -20,9 +20,13 @@ from starship_core.stock.table import Known
 from starship_core.vault import Code, Vault
 
 Outcome = Literal[
-    "taken", "already here", "duplicate", "expired", "recalled", "quarantined", "refused"
+    "taken", "already here", "duplicate", "expired", "recalled", "quarantined", "refused", "surplus"
 ]
-"""What became of a unit. A refused one is not confirmed to its source, and so is offered again."""
+"""What became of a unit. One that is refused, or more than its target wants (`surplus`), is not
+confirmed to its source, and so is offered again.
+"""
+LEFT: Final[tuple[Outcome, ...]] = ("refused", "surplus")
+"""They stay with their source."""
 
 HERE: Final = "already here"
 LONGEST_REFERENCE: Final = 200

@@ -46,6 +46,37 @@ class OfSku(Struct, kw_only=True):
     """In the pool at the end; None when Redis was away, or nothing was written."""
 
 
+class Ahead(Struct, frozen=True, kw_only=True):
+    """Units that are bought ahead of orders: a worker sends what was planned."""
+
+    vendor: str
+    quantity: int
+    ceiling: str
+    """At most this for all of them."""
+    approval_id: int
+    purchases: list[int]
+    """Empty in a rehearsal."""
+
+
+class OfTarget(Struct, frozen=True, kw_only=True):
+    """What was done for one target."""
+
+    sku: str
+    product: str
+    """Its code."""
+    minimum: int
+    maximum: int
+    had: int
+    """On sale when the sources were asked."""
+    pulled: int
+    """Taken from sources."""
+    under_way: int
+    """Bought ahead by earlier runs, and not here yet."""
+    ahead: list[Ahead]
+    why: str | None
+    """Why no more is bought; None: nothing is missing any more."""
+
+
 class Pumped(Struct, frozen=True, kw_only=True):
     """The report."""
 
@@ -60,6 +91,12 @@ class Pumped(Struct, frozen=True, kw_only=True):
     """How Redis stood against the table."""
     repaired: int
     """Entries of Redis that were wrong."""
+    targets: list[OfTarget] = []
+
+    @property
+    def bought_ahead(self) -> int:
+        """Units for which purchases were planned."""
+        return sum(one.quantity for target in self.targets for one in target.ahead)
 
     @property
     def failed(self) -> bool:
@@ -71,7 +108,7 @@ class Pumped(Struct, frozen=True, kw_only=True):
         """Something in the stock is different now."""
         kept: tuple[Outcome, ...] = ("taken", "duplicate", "expired", "recalled", "quarantined")
         new = sum(source.counts.get(kind, 0) for source in self.sources for kind in kept)
-        return bool(new + self.pooled + self.expired + self.recalled)
+        return bool(new + self.pooled + self.expired + self.recalled + self.bought_ahead)
 
 
 class Tally:
@@ -115,7 +152,12 @@ class Tally:
         wrong = self._wrong()
         self._pool = "away" if repaired is None else "repaired" if wrong else "equal"
 
-    def report(self) -> Pumped:
+    @property
+    def faulty(self) -> bool:
+        """A source was not read to its end."""
+        return any(source.fault for source in self._sources.values())
+
+    def report(self, targets: Sequence[OfTarget] = ()) -> Pumped:
         skus = {sku: OfSku(sku=str(sku), taken=taken) for sku, taken in self._taken.items()}
         for one in self._repaired:
             skus.setdefault(one.sku, OfSku(sku=str(one.sku))).on_sale = one.on_sale
@@ -128,6 +170,7 @@ class Tally:
             blocked_as_duplicates=self.blocked_as_duplicates,
             pool=self._pool,
             repaired=self._wrong(),
+            targets=list(targets),
         )
 
     def _wrong(self) -> int:

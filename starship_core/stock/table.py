@@ -6,6 +6,7 @@ Vouchers are inserted under ids drawn beforehand, because their encryption binds
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -199,6 +200,14 @@ def page_on_sale(
     """(id, expiry) of pooled vouchers in order of (expiry, id), from the place `after` on."""
     rows = tx.execute(_POOLED_PAGE, *_columns(sku), *after, count)
     return [(row[0], row[1]) for row in rows]
+
+
+def by_sku(vouchers: Iterable[Pooled]) -> dict[Sku, list[Pooled]]:
+    """As Redis is told of them."""
+    sorted_: dict[Sku, list[Pooled]] = defaultdict(list)
+    for one in vouchers:
+        sorted_[one.sku].append(one)
+    return sorted_
 
 
 def _columns(sku: Sku) -> tuple[int, int, str]:

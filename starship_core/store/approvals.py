@@ -14,7 +14,7 @@ from starship_core.errors import NotFound
 from starship_core.model import Money, Sku
 from starship_core.ports import Transaction
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "id, order_id, product_id, denomination, currency, actor, reason, case_seen, verdicts, items, "
     "vendors, ceiling, ceiling_currency, planned, state, expires_at, created_at"
 )
@@ -22,10 +22,10 @@ _INSERT: Final = f"""
 INSERT INTO approvals (order_id, product_id, denomination, currency, actor, reason, case_seen,
   verdicts, items, vendors, ceiling, ceiling_currency, state, expires_at, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """  # our own words
-_FIND: Final = f"SELECT {_COLUMNS} FROM approvals WHERE id = $1"
-_OF_ORDER: Final = f"SELECT {_COLUMNS} FROM approvals WHERE order_id = $1 ORDER BY id"
+_FIND: Final = f"SELECT {COLUMNS} FROM approvals WHERE id = $1"
+_OF_ORDER: Final = f"SELECT {COLUMNS} FROM approvals WHERE order_id = $1 ORDER BY id"
 _USE: Final = """
 UPDATE approvals SET state = 'USED', planned = $2, updated_at = $3
 WHERE id = $1 AND state = 'OPEN' AND expires_at > $3 RETURNING id
@@ -98,7 +98,7 @@ def insert_approval(
         terms.ceiling.minor, terms.ceiling.currency, "STANDING" if order is None else "OPEN",
         micros(terms.expires_at), micros(at),
     )  # fmt: skip
-    return _approval(rows[0])
+    return approval_of(rows[0])
 
 
 def find_approval(tx: Transaction, approval_id: int) -> Approval:
@@ -106,12 +106,12 @@ def find_approval(tx: Transaction, approval_id: int) -> Approval:
     rows = tx.execute(_FIND, approval_id)
     if not rows:
         raise NotFound("approval", approval_id)
-    return _approval(rows[0])
+    return approval_of(rows[0])
 
 
 def approvals_of(tx: Transaction, order_id: int) -> list[Approval]:
     """All of an order, the oldest first."""
-    return [_approval(row) for row in tx.execute(_OF_ORDER, order_id)]
+    return [approval_of(row) for row in tx.execute(_OF_ORDER, order_id)]
 
 
 def use(tx: Transaction, approval: Approval, ceiling: int, at: int) -> bool:
@@ -139,7 +139,8 @@ def end_approvals(tx: Transaction, order_id: int, at: int) -> list[int]:
     return [row[0] for row in tx.execute(_END, order_id, at)]
 
 
-def _approval(row: Sequence[Any]) -> Approval:
+def approval_of(row: Sequence[Any]) -> Approval:
+    """Of a row of `COLUMNS`."""
     (number, order_id, product_id, denomination, currency, actor, reason, case, verdicts, items,
      vendors, ceiling, ceiling_currency, planned, state, expires_at, created_at) = row  # fmt: skip
     terms = Terms(

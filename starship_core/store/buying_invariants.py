@@ -22,6 +22,13 @@ BUYING: Final = (
     ),
     Check(
         "I4",
+        "is for no order, and no operator's standing approval allows it",
+        """SELECT 'purchase ' || p.id FROM purchases p JOIN approvals a ON a.id = p.approval_id
+           WHERE p.order_id IS NULL
+             AND (a.actor NOT LIKE 'operator:%' OR a.state NOT IN ('STANDING', 'ENDED'))""",
+    ),
+    Check(
+        "I4",
         "its purchases may cost more than its ceiling",
         f"""SELECT 'approval ' || a.id FROM approvals a JOIN (
              SELECT approval_id, sum(ceiling) AS total FROM purchases

@@ -56,6 +56,14 @@ JSON, more than one when the next may be asked after a refusal.
 STANDING: plans as long as its budget and its time last; ENDED: nothing is sent under it any more.
 """
 Index("ix_approvals_order", approvals.c.order_id)
+Index(
+    "ix_approvals_standing",
+    approvals.c.product_id,
+    approvals.c.denomination,
+    approvals.c.currency,
+    postgresql_where=text("state = 'STANDING'"),
+    sqlite_where=text("state = 'STANDING'"),
+)
 purchases = Table(
     "purchases",
     metadata,
@@ -113,6 +121,14 @@ as it did, for who reads it later; never a code.
 """
 Index("ix_purchases_order", purchases.c.order_id)
 Index("ix_purchases_approval", purchases.c.approval_id)
+Index(
+    "ix_purchases_ahead",
+    purchases.c.product_id,
+    purchases.c.denomination,
+    purchases.c.currency,
+    postgresql_where=text("order_id IS NULL"),
+    sqlite_where=text("order_id IS NULL"),
+)
 Index(
     "ix_purchases_due",
     purchases.c.due_at,

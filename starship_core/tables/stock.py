@@ -1,8 +1,15 @@
-"""Goods: every voucher we hold, and what was kept out of the stock."""
+"""Goods: every voucher we hold, what was kept out of the stock, and how much there should be."""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    text,
+)
 
 from starship_core.tables.columns import (
     identity,
@@ -84,3 +91,28 @@ quarantine = Table(
     string("reason"),
     integer("created_at"),
 )
+targets = Table(
+    "targets",
+    metadata,
+    reference("product_id", "products.id"),
+    integer("denomination"),
+    string("currency"),
+    integer("minimum"),
+    integer("maximum"),
+    maybe_integer("budget"),
+    maybe_string("budget_currency"),
+    string("vendors", "[]"),
+    integer("created_at"),
+    integer("updated_at"),
+    PrimaryKeyConstraint("product_id", "denomination", "currency"),
+    CheckConstraint("minimum > 0 AND maximum >= minimum", name="range"),
+    CheckConstraint(
+        "(budget IS NULL) = (budget_currency IS NULL) AND coalesce(budget, 1) > 0", name="budget"
+    ),
+)
+"""How many of a sku the pump keeps on sale: below `minimum` it fills up to `maximum`.
+
+`vendors`: instances, as JSON, that may be bought from ahead of orders, under a standing approval;
+none: sources only. `budget`: what one run may plan for at most; null: what the approvals hold. A
+target's row is locked by whoever plans for its sku, so that no gap is bought twice.
+"""

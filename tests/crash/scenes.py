@@ -20,11 +20,13 @@ from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.cancel_order import cancel_order
 from starship_core.flows.decide_fallbacks import sweep_policies
 from starship_core.flows.deliver_events import sweep_deliveries
+from starship_core.flows.manage_targets import Grant, Wish, approve_ahead, keep_target
 from starship_core.flows.manage_webhooks import Changes, change_webhook
 from starship_core.flows.move_money import credit_wallet, reverse_credit
 from starship_core.flows.place_order import Replayed
 from starship_core.flows.pump_inventory import pump
 from starship_core.flows.read_order import Asker, OrderView, read_order
+from starship_core.flows.read_targets import list_targets
 from starship_core.flows.redeliver_events import redeliver_since
 from starship_core.flows.refund_order import refund_order
 from starship_core.flows.relay_events import sweep_relay
@@ -285,6 +287,28 @@ async def purchase(scene: Scene) -> None:
     assert shop.sold == 1
 
 
+async def ahead(scene: Scene) -> None:
+    """Two yen cards are wanted, and no source has any: two are bought, once, whoever is killed. The
+    operator looks first, and gives no second budget.
+    """
+    ship, shop, clock = await with_shop(dataclasses.replace(scene.dock.ship, sources={}))
+    wish = Wish(product="yen", denomination="1000", minimum=2, maximum=2, vendors=(NAME,))
+    await keep_target(wish, ANA, ship)
+    (found,) = await list_targets(ship)
+    if not found.approvals:
+        end = ship.now() + timedelta(days=30)
+        grant = Grant(product="yen", denomination="1000", budget="9000", expires_at=end)
+        await approve_ahead(grant, ANA, ship)
+    for _ in range(40):
+        await pump(ship, by=ANA)
+        await sweep_purchases(ship)
+        if len(await scene.dock.on_sale(YEN)) == 2:
+            break
+        clock.advance(seconds=61)
+    assert len(await scene.dock.on_sale(YEN)) == 2
+    assert shop.sold == 1
+
+
 class _Allows:
     """A policy that lets one order of a client and day through."""
 
@@ -330,6 +354,7 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "replace": replace,
     "approve and buy": purchase,
     "approve and cancel": settled,
+    "buy ahead": ahead,
     "policies decide": decided,
     "pump": pumping,
     "wallet credit and reversal": money,
@@ -342,7 +367,7 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
 ATOMIC: Final = frozenset(SCENES) - {
     "place and retry in bulk", "pump", "wallet credit and reversal", "relay", "deliver",
     "redeliver", "notices", "approve and buy", "approve and cancel",
-    "policies decide",
+    "policies decide", "buy ahead",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -358,6 +383,8 @@ _STATE: Final = {
     "transactions": "SELECT wallet_id, transaction_type, amount, count(*) FROM transactions"
     " GROUP BY wallet_id, transaction_type, amount",
     "purchases": "SELECT vendor, state, quantity, received, price_flag FROM purchases",
+    "standing": "SELECT actor, ceiling, planned, state FROM approvals WHERE order_id IS NULL",
+    "targets": "SELECT minimum, maximum, vendors FROM targets",
     "decisions": "SELECT idempotency_key, outcome, face, reason FROM decisions"
     " JOIN orders ON orders.id = order_id",
     "spending": "SELECT currency, spent FROM policy_spending",

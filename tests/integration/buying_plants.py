@@ -35,6 +35,15 @@ def _changed(*changes: str) -> str:
     return ";".join((SOUND, *changes))
 
 
+_STANDING: Final = (
+    _APPROVAL.replace("{missed}", "NULL").replace("[1]", "[]").replace("'USED'", "'STANDING'"),
+    "UPDATE approvals SET actor = 'operator:ana'",
+    _PURCHASE.replace("{missed}", "NULL"),
+)
+AHEAD: Final = ";".join(_STANDING)
+"""A purchase for the stock, under an operator's standing approval, that breaks nothing."""
+
+
 def _purchase(change: str) -> str:
     return _changed(f"UPDATE purchases SET {change} WHERE id = 1")
 
@@ -47,6 +56,15 @@ BUYING_PLANTS: Final[dict[str, list[Planted]]] = {
         (_purchase("denomination = 1000"), "purchase 1", ()),
         (_changed("UPDATE approvals SET state = 'OPEN'"), "purchase 1", ()),
         (_changed("DELETE FROM approvals"), "purchase 1", ()),
+    ],
+    "is for no order, and no operator's standing approval allows it": [
+        (";".join((*_STANDING, "UPDATE approvals SET actor = 'pump'")), "purchase 1", ()),
+        (";".join((*_STANDING, "UPDATE approvals SET state = 'USED'")), "purchase 1", ()),
+        (
+            ";".join((*_STANDING, "UPDATE approvals SET actor = 'policy:products'")),
+            "purchase 1",
+            ("I4 approval 1: is the policies', and no decision of theirs allows just that",),
+        ),
     ],
     "its purchases may cost more than its ceiling": [
         (_purchase("ceiling = 101"), "approval 1", ()),

@@ -43,7 +43,7 @@ from starship_core.store.invariants import CHECKS
 from starship_core.tables import metadata
 from starship_core.testing.clock import ManualClock
 from starship_core.testing.fixtures import DATABASES, _created, in_loop
-from tests.integration.buying_plants import BUYING_PLANTS, SOUND
+from tests.integration.buying_plants import AHEAD, BUYING_PLANTS, SOUND
 from tests.integration.policy_plants import DECIDED, POLICY_PLANTS
 from tests.integration.receivers import Recorder, hook, recorded
 from tests.integration.ships import ANA, DINAR, SMALL, YEN, Dock, add_products, docked
@@ -302,7 +302,7 @@ def test_bare_rows_are_clean(copied: Copied) -> None:
     assert (result.exit_code, msgspec.json.decode(result.stdout)) == (0, {"violations": []})
 
 
-@pytest.mark.parametrize("sound", [SOUND, DECIDED])
+@pytest.mark.parametrize("sound", [SOUND, DECIDED, AHEAD])
 def test_a_planned_purchase_is_clean(copied: Copied, sound: str) -> None:
     """What the plants of purchases and decisions begin with breaks nothing."""
     copied.plant(sound)

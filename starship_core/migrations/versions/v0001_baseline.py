@@ -437,6 +437,28 @@ def upgrade() -> None:
         "ix_product_vendors_vendor", "product_vendors", ["vendor", "vendor_product"], unique=False
     )
     op.create_table(
+        "targets",
+        sa.Column("product_id", BigInt, nullable=False),
+        sa.Column("denomination", BigInt, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("minimum", BigInt, nullable=False),
+        sa.Column("maximum", BigInt, nullable=False),
+        sa.Column("budget", BigInt, nullable=True),
+        sa.Column("budget_currency", sa.Text(), nullable=True),
+        sa.Column("vendors", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.CheckConstraint(
+            "(budget IS NULL) = (budget_currency IS NULL) AND coalesce(budget, 1) > 0",
+            name=op.f("ck_targets_budget"),
+        ),
+        sa.CheckConstraint("minimum > 0 AND maximum >= minimum", name=op.f("ck_targets_range")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["products.id"], name=op.f("fk_targets_product_id")
+        ),
+        sa.PrimaryKeyConstraint("product_id", "denomination", "currency", name=op.f("pk_targets")),
+    )
+    op.create_table(
         "webhooks",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("client_id", BigInt, nullable=False),
@@ -504,6 +526,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
     op.create_index("ix_approvals_order", "approvals", ["order_id"], unique=False)
+    op.create_index(
+        "ix_approvals_standing",
+        "approvals",
+        ["product_id", "denomination", "currency"],
+        unique=False,
+        postgresql_where=sa.text("state = 'STANDING'"),
+        sqlite_where=sa.text("state = 'STANDING'"),
+    )
     op.create_table(
         "deliveries",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
@@ -722,6 +752,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_purchases")),
         sa.UniqueConstraint("reference", name=op.f("uq_purchases_reference")),
+    )
+    op.create_index(
+        "ix_purchases_ahead",
+        "purchases",
+        ["product_id", "denomination", "currency"],
+        unique=False,
+        postgresql_where=sa.text("order_id IS NULL"),
+        sqlite_where=sa.text("order_id IS NULL"),
     )
     op.create_index("ix_purchases_approval", "purchases", ["approval_id"], unique=False)
     op.create_index(

@@ -37,12 +37,20 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
-OURS = {"order_id": 1, "purchase_id": 1}
+OURS = {
+    "order_id": 1, "purchase_id": 1, "product_id": 1, "denomination": "20.00", "approval_id": 1,
+}  # fmt: skip
 GOOD: dict[str, Any] = {
     "/orders/{order_id}/refund": {"items": [1]},
     "/orders/{order_id}/replace": {"item": 1},
     "/orders/{order_id}/approve": {"vendors": ["north"], "ceiling": "60.00", "reason": "x"},
     "/purchases/{purchase_id}/not-bought": {"evidence": "x"},
+    "/targets/{product_id}/{denomination}": {"minimum": 1, "maximum": 2},
+    "/targets/{product_id}/{denomination}/approve": {
+        "budget": "9.00",
+        "expires_hours": 1,
+        "reason": "x",
+    },
     "/switches/off": {"scope": "global", "reason": "x"},
     "/switches/on": {"scope": "global", "reason": "x"},
     "/breakers/close": {"vendor": "north", "operation": "buy", "reason": "x"},
@@ -93,7 +101,7 @@ def test_the_description_is_what_it_does(
             for cases in _strategies(operation):
                 _explore(cases, session, seen[operation.label])
     record_property(f"table:operators' operations and statuses, {database_kind}", _table(seen))
-    assert len(seen) == sum(map(len, description["paths"].values())) >= 17
+    assert len(seen) == sum(map(len, description["paths"].values())) >= 22
     reads = [label for label in seen if label.startswith("GET")]
     never = {"GET " + ROOT + "/purchases/{purchase_id}"}  # nothing was ever bought here
     assert {label for label in reads if 200 not in seen[label]} == never
