@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from starship_pinelabs import wire
 from starship_pinelabs.answers import Answer, error_code
-from starship_pinelabs.codes import CODES
+from starship_pinelabs.codes import CODES, ERRORS, STATUSES
 from starship_pinelabs.config import PineLabsConfig
 from starship_pinelabs.signature import canonical
 
@@ -337,3 +337,25 @@ def test_the_table_is_whole() -> None:
     assert len(CODES) == 116
     sort: Callable[[int], bool] = CODES.__contains__
     assert not sort(5034)
+
+
+def became(reply: Callable[[], object]) -> str:
+    try:
+        return type(reply()).__name__.removesuffix("Type")
+    except Ambiguous:
+        return "Ambiguous"
+
+
+def test_what_is_told_of_pine_labs_words_is_true() -> None:
+    """The tables that a deployer reads, row by row against what is made of such an answer."""
+    for one in STATUSES[:-1]:
+        word = one.word.partition(",")[0]
+        told = answer(200, (COMPLETE if word == "COMPLETE" else PROCESSING) | {"status": word})
+        assert became(lambda told=told: ordered(told)) == one.becomes, word  # type: ignore[misc]
+    absent = answer(400, {"code": int(STATUSES[-1].word)})
+    assert became(lambda: wire.looked_up(absent, purchase())) == STATUSES[-1].becomes == "None"
+    codes = [(int(code), one) for one in ERRORS for code in one.word.split(", ")]
+    assert sorted(code for code, _ in codes) == sorted(CODES)
+    for code, one in codes:
+        told = answer(400, {"code": code})
+        assert became(lambda told=told: ordered(told)) == one.becomes, code  # type: ignore[misc]
