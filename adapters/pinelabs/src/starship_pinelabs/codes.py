@@ -88,3 +88,6 @@ STATUSES: Final = (
 
 STAYS: Final = frozenset({4201, 10466, 10467, 10468, 10469, 10470, 6043, 6044, 6045, 6046})
 """Codes of HTTP 400 on a reversal that say: it stays bought."""
+
+NO_CARD: Final = frozenset({6047, 6048, 6049})
+"""Codes of HTTP 400 on a card's balance: the card, or its PIN, is not known, or it has expired."""
