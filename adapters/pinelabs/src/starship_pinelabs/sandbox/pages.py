@@ -34,7 +34,8 @@ _SLAB = {
 _FULL = {
     "url": "demo", "offerShortDesc": "", "images": _IMAGES,
     "relatedProductOptions": {"PROMO": False, "DESIGNS": False},
-    "createdAt": "2023-01-02T03:04:05+00:00", "updatedAt": "2024-01-02T03:04:05+00:00", "campaigns": None,
+    "createdAt": "2023-01-02T03:04:05+00:00", "updatedAt": "2024-01-02T03:04:05+00:00",
+    "campaigns": None,
     "corporateDiscounts": {"sku": "demo", "discount": [_SLAB]},
 }  # fmt: skip
 """What a product may lack."""
