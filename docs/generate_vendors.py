@@ -30,7 +30,7 @@ _PROOFS: Final = {
     "balance": "the_balance",
     "callbacks": "a_callback_names_our_reference",
     "orders": "orders_are_listed",
-    "reversal": "abilities_are_declared",
+    "reversal": "a_reversal_is_looked_up",
 }
 """The check that an adapter fails whose declaration is not true."""
 _TOLD: Final = {

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from starship_core import Bought, Unavailable
+from starship_core import Accepted, Bought, Refused, Unavailable
 from starship_core.registration import ABILITIES
 from starship_core.testing.kit import Conformance
 from starship_core.testing.player import (
@@ -72,3 +72,23 @@ class AbilityChecks(Conformance):
         async with going_wrong(fault) as player, tape.against(player) as vendor:
             with pytest.raises(Unavailable):
                 await stage.call(vendor.orders(at - _DAY, at + _DAY))
+
+    async def test_a_reversal_is_looked_up(self, stage: Stage) -> None:
+        """`reverse` says that it is under way (Accepted) or that it stays bought (Refused); what
+        became of it is told by `find`, which then says Refused, or what was bought (`Reversing`).
+
+        If this fails: never answer `reverse` as if it had ended; map the vendor's *cancelled*.
+        """
+        async with stage.opened_anywhere() as vendor:
+            if not hasattr(vendor, "reverse"):
+                return
+        purchase = stage.purchase()
+        async with stage.vendor() as vendor:
+            bought = await stage.bought(vendor, purchase)
+            reply = await stage.call(vendor.reverse(purchase))
+            found = await stage.ended(vendor, purchase)
+        assert isinstance(reply, Accepted | Refused)
+        if isinstance(reply, Accepted):
+            assert isinstance(found, Refused)
+        else:
+            assert found == bought

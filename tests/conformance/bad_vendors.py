@@ -19,6 +19,7 @@ from starship_bamboo.config import BambooConfig
 from starship_bamboo.sandbox import Settings, World, sandbox_app
 
 from starship_core import (
+    Accepted,
     Ambiguous,
     Bought,
     Money,
@@ -326,6 +327,21 @@ class Hopeful(Around):
         return []
 
 
+class StaysBought(Around):
+    """Takes nothing back, and says so."""
+
+    said: Any = Refused(reason="it stays bought")
+
+    async def reverse(self, _: Purchase) -> Any:
+        return self.said
+
+
+class TakenBack(StaysBought):
+    """Says that a reversal is under way, of which the vendor never hears."""
+
+    said = Accepted(vendor_reference=None)
+
+
 class Shouting(Around):
     def reference(self, headers: Mapping[str, str], body: bytes) -> str | None:
         told = self.inner.reference(headers, body)
@@ -497,5 +513,15 @@ RECORDED: dict[str, VendorCase] = {
     "find_buys_nothing": acting(BuysAgain),
 }
 """Adapters that send something else, so that their cassettes are recorded first."""
+
+REVERSING = GOOD.traits.abilities | {"reversal"}
+
+
+def reversing(cls: type[StaysBought]) -> VendorCase:
+    """The case with an adapter that can take orders back, as Bamboo's cannot."""
+    registration = acting(cls).registration
+    traits = replace(GOOD.traits, abilities=REVERSING)
+    return replace(CASE, registration=replace(registration, traits=traits))
+
 
 SHORT = ReferenceRule(form="text", longest=3)
