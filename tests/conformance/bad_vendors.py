@@ -514,13 +514,13 @@ RECORDED: dict[str, VendorCase] = {
 }
 """Adapters that send something else, so that their cassettes are recorded first."""
 
-REVERSING = GOOD.traits.abilities | {"reversal"}
-
 
 def reversing(cls: type[StaysBought]) -> VendorCase:
     """The case with an adapter that can take orders back, as Bamboo's cannot."""
     registration = acting(cls).registration
-    traits = replace(GOOD.traits, abilities=REVERSING)
+    traits = replace(
+        GOOD.traits, abilities=frozenset({"balance", "callbacks", "orders", "reversal"})
+    )
     return replace(CASE, registration=replace(registration, traits=traits))
 
 
