@@ -40,6 +40,8 @@ FLOORS = {
     "help": at_most(300),
     "up": at_most(2000),
     "webhooks": at_least(0.3),
+    **{f"import_{adapter}": at_most(50) for adapter in ("bamboo", "pinelabs", "voucherkart")},
+    **{f"buy_{adapter}": at_most(1) for adapter in ("bamboo", "pinelabs", "voucherkart")},
 }
 
 

@@ -22,6 +22,7 @@ import others
 from floors import FLOORS, Line, broken, page, table
 from rich.console import Console
 
+import adapters
 from starship_core.testing.servers import postgresql, redis_server
 
 DOCS = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -38,6 +39,8 @@ async def measure_all(folder: Path, *, quick: bool, say: Console) -> list[Line]:
         lines += await hitpath.on_sqlite(plan)
         say.rule("Everything else")
         lines += await others.measure(plan, url)
+    say.rule("Adapters")
+    lines += await adapters.measure(quick=quick)
     return lines
 
 

@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -112,6 +112,16 @@ class ReferenceRule:
     alphabet: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 
+Ability = Literal["balance", "callbacks", "orders", "reversal"]
+ABILITIES: Mapping[Ability, str] = {
+    "balance": "balance",
+    "callbacks": "reference",
+    "orders": "orders",
+    "reversal": "reverse",
+}
+"""The method of each: of `BalanceReporting`, `ReadsCallbacks`, `ListsOrders`, `Reversing`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VendorTraits:
     """A vendor's facts; every default is the cautious one, and the conformance kit proves each
@@ -130,14 +140,32 @@ class VendorTraits:
     reference: ReferenceRule = field(default_factory=ReferenceRule)
     currencies: frozenset[str] = frozenset()
     rate_limits: Mapping[str, Rate] = field(default_factory=dict)
+    abilities: frozenset[Ability] = frozenset()
+    """What it can do beyond the port: tell our balance, read callbacks, list orders, reverse."""
+
+
+class Saying(NamedTuple):
+    """A word of the vendor's, a status or an error, and what the adapter makes of it."""
+
+    word: str
+    """As it stands in answers; several are separated by commas."""
+    meaning: str
+    becomes: Literal["Bought", "Accepted", "Refused", "None", "Unavailable", "Ambiguous"]
+    """What `buy` or `find` answers or raises."""
+    then: str = ""
+    """When the same purchase may succeed, or what has to be done."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VendorRegistration(Registration[ConfigT, VendorFulfiller]):
-    """A vendor fulfiller and its traits."""
+    """A vendor fulfiller, its traits, and for who runs a server, how it reads the vendor."""
 
     kind = "vendor"
     traits: VendorTraits = field(default_factory=VendorTraits)
+    statuses: Sequence[Saying] = ()
+    """How an order stands, in the vendor's words."""
+    errors: Sequence[Saying] = ()
+    """What the vendor says instead of an order."""
 
     def facts(self) -> Mapping[str, Any]:
         return {"traits": self.traits}

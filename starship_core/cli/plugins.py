@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from starship_core.cli.console import Call, grid, reading
 from starship_core.errors import PluginError
-from starship_core.registration import VendorRegistration, VendorTraits
+from starship_core.registration import Saying, VendorRegistration, VendorTraits
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +73,8 @@ def list_(call: Call, names: tuple[str, ...]) -> None:
 def matrix(call: Call, names: tuple[str, ...]) -> None:
     """Show what each vendor's plugin can do: of the enabled ones, and of those named here.
 
-    It is what the plugins declare; the conformance kit holds them to it.
+    It is what the plugins declare; the conformance kit holds them to it. Of those that are named,
+    also what they make of the vendor's words: how an order stands, and what is said instead of one.
 
     \b
     Examples:
@@ -82,16 +84,25 @@ def matrix(call: Call, names: tuple[str, ...]) -> None:
     from starship_core.plugins import take
 
     survey = take([*_enabled(call), *names], place="enabled or named here")
-    vendors = [
-        {"name": one.name, "plugin": plugin.name, "version": plugin.version}
-        | capabilities(one.traits)
+    found = [
+        (plugin, one)
         for plugin in survey.installed
         for one in plugin.registrations
         if isinstance(one, VendorRegistration)
     ]
+    vendors = [
+        {"name": one.name, "plugin": plugin.name, "version": plugin.version}
+        | capabilities(one.traits)
+        for plugin, one in found
+    ]
     rows = [tuple(one.values()) for one in vendors]
     told = grid(*vendors[0], rows=rows) if vendors else "no plugin of a vendor is enabled or named"
-    call.answer({"vendors": vendors, "problems": survey.problems}, told)
+    sayings = [
+        {"statuses": _sayings(one.statuses), "errors": _sayings(one.errors)} for _, one in found
+    ]
+    documents = [vendor | said for vendor, said in zip(vendors, sayings, strict=True)]
+    words = [_words(one) for plugin, one in found if plugin.name in names]
+    call.answer({"vendors": documents, "problems": survey.problems}, told, *chain(*words))
     if survey.problems:
         call.refuse(PluginError(survey.problems))
 
@@ -110,7 +121,22 @@ def capabilities(traits: VendorTraits) -> dict[str, str]:
             f"{name} {rate.calls} in {rate.seconds:g} s"
             for name, rate in traits.rate_limits.items()
         ) or "none",
+        "beyond buying": ", ".join(sorted(traits.abilities)) or "nothing",
     }  # fmt: skip
+
+
+def _sayings(sayings: Sequence[Saying]) -> list[dict[str, str]]:
+    return [saying._asdict() for saying in sayings]
+
+
+def _words(one: VendorRegistration[Any]) -> list[RenderableType]:
+    """What it makes of the vendor's words, for a person."""
+    told = (("status", one.statuses), ("error", one.errors))
+    return [
+        grid(f"{one.name}: {what}", "means", "becomes", "then", rows=list(sayings))
+        for what, sayings in told
+        if sayings
+    ]
 
 
 def _enabled(call: Call) -> Sequence[str]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 for _checks in (
-    "plug_facts", "vendor_facts", "vendor_purchases", "vendor_callbacks", "vendor_faults",
-    "sources", "rates", "wallet_accounts", "wallet_entries", "wallet_reports", "notifiers",
-    "policies",
+    "plug_facts", "vendor_facts", "vendor_purchases", "vendor_abilities", "vendor_callbacks",
+    "vendor_faults", "sources", "rates", "wallet_accounts", "wallet_entries", "wallet_reports",
+    "notifiers", "policies",
 ):  # fmt: skip
     pytest.register_assert_rewrite(f"starship_core.testing.{_checks}")
 

@@ -19,6 +19,7 @@ from starship_core.testing.case import Line, VendorCase
 from starship_core.testing.plug_facts import PlugChecks
 from starship_core.testing.scrub import Envelope, assert_clean, fake
 from starship_core.testing.stage import Stage
+from starship_core.testing.vendor_abilities import AbilityChecks
 from starship_core.testing.vendor_callbacks import CallbackChecks
 from starship_core.testing.vendor_facts import FactChecks
 from starship_core.testing.vendor_faults import FaultChecks
@@ -35,5 +36,7 @@ __all__ = [
 ]
 
 
-class VendorConformance(PlugChecks, FactChecks, PurchaseChecks, CallbackChecks, FaultChecks):
+class VendorConformance(
+    PlugChecks, FactChecks, PurchaseChecks, AbilityChecks, CallbackChecks, FaultChecks
+):
     """Inherit it with an empty body. Needs the fixture `case`."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -18,6 +19,7 @@ from starship_bamboo.config import BambooConfig
 from starship_bamboo.sandbox import Settings, World, sandbox_app
 
 from starship_core import (
+    Accepted,
     Ambiguous,
     Bought,
     Money,
@@ -26,6 +28,7 @@ from starship_core import (
     ReferenceRule,
     Refused,
     Unavailable,
+    VendorOrder,
     VendorProduct,
 )
 from starship_core.testing.vendors import Line, VendorCase
@@ -79,6 +82,9 @@ class Around:
 
     async def balance(self) -> Sequence[Money]:
         return list(await self.inner.balance())
+
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        return list(await self.inner.orders(since, until))
 
     def reference(self, headers: Mapping[str, str], body: bytes) -> str | None:
         told = self.inner.reference(headers, body)
@@ -198,10 +204,20 @@ def each_voucher(**changed: Any) -> Callable[[Bought], Bought]:
 class Renamed(Around):
     """Sends a reference of its own."""
 
-    @staticmethod
-    def own(purchase: Purchase) -> Purchase:
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.names: dict[str, str] = {}
+
+    def own(self, purchase: Purchase) -> Purchase:
         made = str(uuid5(NAMESPACE_OID, purchase.reference))
+        self.names[made] = purchase.reference
         return msgspec.structs.replace(purchase, reference=made)
+
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        return [
+            msgspec.structs.replace(one, reference=self.names[one.reference])
+            for one in await super().orders(since, until)
+        ]
 
     async def buy(self, purchase: Purchase) -> Any:
         return await self.inner.buy(self.own(purchase))
@@ -290,6 +306,40 @@ class Floating(Around):
 class TwoBalances(Around):
     async def balance(self) -> Sequence[Money]:
         return 2 * list(await self.inner.balance())
+
+
+class LineByLine(Around):
+    """Lists an order once for each of its units."""
+
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        listed = await super().orders(since, until)
+        return [
+            msgspec.structs.replace(one, quantity=1) for one in listed for _ in range(one.quantity)
+        ]
+
+
+class Hopeful(Around):
+    """Takes a list that cannot be had for an empty one."""
+
+    async def orders(self, since: datetime, until: datetime) -> Sequence[VendorOrder]:
+        with suppress(Unavailable):
+            return await super().orders(since, until)
+        return []
+
+
+class StaysBought(Around):
+    """Takes nothing back, and says so."""
+
+    said: Any = Refused(reason="it stays bought")
+
+    async def reverse(self, _: Purchase) -> Any:
+        return self.said
+
+
+class TakenBack(StaysBought):
+    """Says that a reversal is under way, of which the vendor never hears."""
+
+    said = Accepted(vendor_reference=None)
 
 
 class Shouting(Around):
@@ -434,6 +484,9 @@ BAD: dict[str, VendorCase] = {
     "the_catalogue": acting(Floating),
     "currencies": claiming(currencies=frozenset({"USD"})),
     "the_balance": acting(TwoBalances),
+    "abilities_are_declared": claiming(abilities=frozenset({"balance", "callbacks"})),
+    "orders_are_listed": acting(LineByLine),
+    "a_list_of_orders_that_fails_is_unavailable": acting(Hopeful),
     "a_callback_names_our_reference": acting(Shouting),
     "a_broken_callback_names_nothing": acting(Fragile),
     "a_callback_without_its_secret_names_nothing": acting(Trusting),
@@ -460,5 +513,15 @@ RECORDED: dict[str, VendorCase] = {
     "find_buys_nothing": acting(BuysAgain),
 }
 """Adapters that send something else, so that their cassettes are recorded first."""
+
+
+def reversing(cls: type[StaysBought]) -> VendorCase:
+    """The case with an adapter that can take orders back, as Bamboo's cannot."""
+    registration = acting(cls).registration
+    traits = replace(
+        GOOD.traits, abilities=frozenset({"balance", "callbacks", "orders", "reversal"})
+    )
+    return replace(CASE, registration=replace(registration, traits=traits))
+
 
 SHORT = ReferenceRule(form="text", longest=3)

@@ -14,7 +14,18 @@ from starship_core.testing.serving import served
 from starship_core.testing.stage import Stage
 from starship_core.testing.vendor_faults import FaultChecks
 from starship_core.testing.vendors import VendorCase, VendorConformance
-from tests.conformance.bad_vendors import BAD, CASE, GOOD, LEFT_OPEN, RECORDED, SHORT, claiming
+from tests.conformance.bad_vendors import (
+    BAD,
+    CASE,
+    GOOD,
+    LEFT_OPEN,
+    RECORDED,
+    SHORT,
+    StaysBought,
+    TakenBack,
+    claiming,
+    reversing,
+)
 from tests.conformance.failing import given
 
 pytest_plugins = ["pytester"]
@@ -86,6 +97,15 @@ async def test_a_reference_that_does_not_travel(tapes: Path) -> None:
     assert await failing(case, tapes, checks=others) == {"the_reference_travels"}
 
 
+async def test_a_reversal_that_never_happens(tapes: Path) -> None:
+    """It is under way, says the adapter, and what was bought stays bought."""
+    check = "test_a_reversal_is_looked_up"
+    good, bad = reversing(StaysBought), reversing(TakenBack)
+    assert await failing(good, tapes, recording=True, checks=[check]) == set()
+    assert await failing(good, tapes, checks=[check]) == set()
+    assert await failing(bad, tapes, checks=QUICK) == {"a_reversal_is_looked_up"}
+
+
 async def test_a_rule_that_admits_too_few_references() -> None:
     """Three characters; the other checks need references, and are left out."""
     check = "test_the_reference_rule_can_be_kept"
@@ -141,6 +161,7 @@ def test_every_check_has_its_bad_adapter() -> None:
     own = {
         "the_reference_rule_can_be_kept",
         "the_import_is_light",
+        "a_reversal_is_looked_up",
         "cassettes_are_clean",
         "cassettes_say_where_they_come_from",
     }

@@ -160,6 +160,11 @@ def test_plugins_of_vendors_side_by_side(file: Path) -> None:
     wrong = starship("plugins", "matrix", "nowhere", "--config", str(file), "--json")
 
     assert none == {"vendors": [], "problems": []}
+    statuses, errors = pine.pop("statuses"), pine.pop("errors")
+    assert statuses[1] == {
+        "word": "CANCELED", "meaning": "the money was returned", "becomes": "Refused", "then": "",
+    }  # fmt: skip
+    assert "5444, 6063" in [one["word"] for one in errors]
     assert pine == {
         "name": "pinelabs",
         "plugin": "pinelabs",
@@ -172,7 +177,9 @@ def test_plugins_of_vendors_side_by_side(file: Path) -> None:
         "currencies": "any",
         "answers within": "120 s",
         "rate limits": "catalogue 1 in 1 s",
+        "beyond buying": "reversal",
     }
+    assert "look it up; answered with the vouchers, it is Bought" in text
     assert all(name in text for name in ("voucherkart", "voucherkart-rejects", "unsafe"))
     assert wrong.exit_code == 2
     assert "nowhere is not installed" in wrong.stderr

@@ -1,3 +1,4 @@
+import inspect
 import re
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import starship_core
+from starship_core import ports
 
 ROOT = Path(__file__).parents[2]
 CONFIG: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
@@ -82,6 +86,16 @@ def test_every_plugin_is_under_the_contracts() -> None:
     assert set(each_other["modules"]) == names
     paths = {path.removeprefix("$MYPY_CONFIG_FILE_DIR/") for path in CONFIG["mypy"]["mypy_path"]}
     assert {str(plugin.parent.relative_to(ROOT)) for plugin in PLUGINS} <= paths
+
+
+def test_every_port_is_at_the_front_door() -> None:
+    """A plugin may import its Protocol from `starship_core`, and from nowhere else."""
+    named = {
+        name
+        for name, one in vars(ports).items()
+        if inspect.isclass(one) and one.__module__ == ports.__name__
+    }
+    assert named - set(starship_core.__all__) == set()
 
 
 def test_each_contract_has_a_plant() -> None:

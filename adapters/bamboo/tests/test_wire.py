@@ -312,4 +312,28 @@ def test_no_expiry_is_none() -> None:
 
 def test_final_statuses_are_three() -> None:
     """Whatever else Bamboo may call an order, it is open."""
-    assert wire.FINAL == ("succeeded", "failed", "partialfailed")
+    assert set(wire.FINAL) == {"succeeded", "failed", "partialfailed"}
+
+
+def became(sort: Callable[[Answer, Purchase], object], status: int, body: bytes) -> str:
+    try:
+        reply = ask(sort, status, body)
+    except (Ambiguous, Unavailable) as error:
+        return type(error).__name__
+    return "None" if reply is None else type(reply).__name__
+
+
+def test_what_is_told_of_bamboos_words_is_true() -> None:
+    """The tables that a deployer reads, row by row against what is made of such an answer."""
+    files = {
+        "Succeeded": "order_succeeded.json",
+        "PartialFailed": "order_partial.json",
+        "Failed": "order_failed.json",
+        wire.OPEN.word: "order_open.json",
+    }
+    for one in (*wire.STATUSES, wire.OPEN):
+        assert became(found, 200, golden(files[one.word])) == one.becomes, one.word
+    assert [one.word for one in wire.ERRORS] == list(WORDS)
+    for one in wire.ERRORS:
+        body = msgspec.json.encode({"message": one.word})
+        assert became(checked_out, 400, body) == one.becomes, one.word

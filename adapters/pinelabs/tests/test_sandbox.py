@@ -25,6 +25,7 @@ from starship_core.testing.plugs import toolbox
 from starship_core.testing.serving import served
 
 SECRET = "FAKE-FAKE-0001"
+GOLDEN = Path(__file__).parent / "golden"
 (VENDOR,) = starship_pinelabs.register_vendor_fulfillers()
 
 
@@ -90,6 +91,65 @@ async def client(world: World) -> AsyncIterator[Client]:
         async with client.http:
             await client.login()
             yield client
+
+
+def shape(value: Any) -> Any:
+    """Keys and types; of a list its first element, of products by name any."""
+    if isinstance(value, dict):
+        keys = ["*"] if set(value) & {one.sku for one in GOODS} else sorted(value)
+        inner = [shape(one) for _, one in sorted(value.items())]
+        return dict(zip(keys, inner, strict=False))
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / name).read_bytes())
+
+
+def same_shape(answer: httpx2.Response, status: int, name: str) -> None:
+    assert (answer.status_code, shape(answer.json())) == (status, shape(golden(name))), name
+
+
+async def test_answers_have_the_documented_shape(client: Client) -> None:
+    """Every answer that the adapter reads, key by key and type by type."""
+    asked = golden("order_request.json")
+    made = await client.call("POST", "orders", asked)
+    same_shape(made, 201, "order_complete.json")
+    same_shape(await client.call("POST", "orders", asked), 400, "duplicate.json")
+    same_shape(await client.call("GET", f"order/{asked['refno']}/status"), 200, "status.json")
+    same_shape(await client.call("GET", "order/NOPE/status"), 400, "status_absent.json")
+    number, card = made.json()["orderId"], made.json()["cards"][0]
+    page = await client.call("GET", f"order/{number}/cards/?limit=100&offset=0")
+    same_shape(page, 200, "cards_page.json")
+    held = {"cardNumber": card["cardNumber"], "pin": card["cardPin"]}
+    assert shape(held) == shape(golden("balance_request.json"))
+    same_shape(await client.call("POST", "balance", held), 201, "balance.json")
+    wrong = await client.call("POST", "balance", held | {"pin": "0"})
+    same_shape(wrong, 400, "balance_refused.json")
+    same_shape(await client.call("POST", "orders/reverse", asked), 202, "reversal.json")
+
+
+async def test_answers_of_an_order_that_is_open(client: Client) -> None:
+    """Without cards; these are not ready, and after it was cancelled they are gone."""
+    client.spoil = {"X-Sandbox-Outcome": "cancel"}
+    made = await client.order()
+    same_shape(made, 202, "order_processing.json")
+    path = f"order/{made.json()['orderId']}/cards/?limit=100&offset=0"
+    assert shape((await client.call("GET", path)).json()) == shape(golden("cards_not_ready.json"))
+    for _ in range(3):
+        await client.call("GET", "order/ORG1_0001/status")
+    same_shape(await client.call("GET", path), 410, "cards_cancelled.json")
+
+
+async def test_the_catalogue_has_the_documented_shape(client: Client) -> None:
+    """Of products the first has everything, the second next to nothing."""
+    same_shape(await client.call("GET", "catalog/categories"), 200, "categories.json")
+    path = "catalog/categories/121/products?limit=100&offset=0"
+    told, wanted = (await client.call("GET", path)).json(), golden("products_page.json")
+    assert shape(told) == shape(wanted)
+    assert shape(told["products"][1]) == shape(wanted["products"][1])
 
 
 async def test_an_order_in_one_call(client: Client, world: World) -> None:
@@ -372,6 +432,18 @@ async def test_an_order_taken_back(adapter: Any, world: World) -> None:
     await adapter.find(purchase())
     assert isinstance(await adapter.find(purchase()), Refused)
     assert world.wallet == Decimal(1_000_000)
+
+
+async def test_what_is_left_on_a_card(adapter: Any, world: World) -> None:
+    """Of a card that was sold all of it; of one with another PIN nothing is known."""
+    reply = await adapter.buy(purchase())
+    assert isinstance(reply, Bought)
+    card = reply.vouchers[0]
+    assert await adapter.card_balance(card.card_number, card.pin_code) == Money.of("500", "INR")
+    assert await adapter.card_balance(card.card_number, Secret("0")) is None
+    world.settings = replace(world.settings, client_secret="another")
+    with pytest.raises(Unavailable):
+        await adapter.card_balance(card.card_number, card.pin_code)
 
 
 def test_codes_differ_and_products_have_outcomes() -> None:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from starship_pinelabs import wire
 from starship_pinelabs.answers import Answer, error_code
-from starship_pinelabs.codes import CODES
+from starship_pinelabs.codes import CODES, ERRORS, STATUSES
 from starship_pinelabs.config import PineLabsConfig
 from starship_pinelabs.signature import canonical
 
@@ -35,29 +36,16 @@ CONFIG = PineLabsConfig(
     password=Secret("p"), category="121", firstname="Asha", lastname="Rao",
     email="asha@example.com", telephone="+919800000001",
 )  # fmt: skip
-CARD: dict[str, Any] = {
-    "sku": "DEMOEGC001", "productName": "Demo E-Gift Card",
-    "labels": {"cardNumber": "Card Number", "cardPin": "Card Pin"},
-    "cardNumber": "6000000000000017", "cardPin": "012345", "merchantCardNumber": None,
-    "activationCode": None, "barcode": None, "activationUrl": None,
-    "redemptionUrl": {"label": "", "url": ""}, "formats": [{"key": "CNPIN", "value": "x"}],
-    "amount": "1000.00", "validity": "2025-02-10T23:59:59+05:30",
-    "issuanceDate": "2024-02-11T09:30:06+00:00", "sequenceNumber": None, "cardId": 5550001,
-    "theme": "",
-}  # fmt: skip
-COMPLETE: dict[str, Any] = {
-    "status": "COMPLETE", "orderId": "ABF0000000017", "refno": REFNO,
-    "cancel": {"allowed": True, "allowedWithIn": 15},
-    "currency": {"code": "INR", "numericCode": "356", "symbol": "₹"},
-    "payments": [{"code": "svc", "balance": "998000.0000"}], "cards": [CARD],
-    "products": {"DEMOEGC001": {"sku": "DEMOEGC001", "specialInstruction": ""}},
-    "additionalTxnFields": [],
-}  # fmt: skip
-PROCESSING: dict[str, Any] = {
-    "status": "PROCESSING", "orderId": "ABF0000000018", "refno": REFNO,
-    "cancel": {"allowed": False}, "currency": {"code": "INR", "numericCode": "356", "symbol": "₹"},
-    "payments": [{"code": "svc", "balance": "993000.0000"}],
-}  # fmt: skip
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / name).read_bytes())
+
+
+COMPLETE: dict[str, Any] = golden("order_complete.json")
+PROCESSING: dict[str, Any] = golden("order_processing.json")
+CARD: dict[str, Any] = COMPLETE["cards"][0]
 
 
 def purchase(**changed: object) -> Purchase:
@@ -65,7 +53,7 @@ def purchase(**changed: object) -> Purchase:
         reference=REFNO,
         sku=FACE,
         quantity=1,
-        vendor_product="DEMOEGC001",
+        vendor_product="CNPIN",
         ceiling=Money(100000, "INR"),
         planned_at=datetime(2024, 2, 11, tzinfo=UTC),
     )
@@ -86,16 +74,7 @@ def ordered(given: Answer) -> object:
 
 def test_an_order_is_written_as_pine_labs_reads_it() -> None:
     """The body that worked in the vendor's sandbox: amounts and currency are numbers."""
-    person = {
-        "firstname": "Asha", "lastname": "Rao", "email": "asha@example.com",
-        "telephone": "+919800000001", "country": "IN",
-    }  # fmt: skip
-    assert json.loads(canonical(wire.order(purchase(), CONFIG))) == {
-        "address": person | {"billToThis": True}, "billing": person,
-        "payments": [{"code": "svc", "amount": 1000}], "refno": REFNO,
-        "products": [{"sku": "DEMOEGC001", "price": 1000, "qty": 1, "currency": 356}],
-        "syncOnly": True, "deliveryMode": "API",
-    }  # fmt: skip
+    assert json.loads(canonical(wire.order(purchase(), CONFIG))) == golden("order_request.json")
 
 
 @pytest.mark.parametrize(("quantity", "sync"), [(4, True), (5, False)])
@@ -205,14 +184,23 @@ def test_cancelled_is_refused() -> None:
     refused = Refused(reason="CANCELED: the money was returned")
     assert ordered(told) == refused
     assert wire.looked_up(told, purchase()) == refused
-    assert wire.cards(answer(410, {"state": "CANCELED"}), "ABF1") == refused
+    assert wire.cards(answer(410, golden("cards_cancelled.json")), "ABF1") == refused
+
+
+def test_a_page_of_cards() -> None:
+    """The key of their number is in snake case; their answers are as those of the order."""
+    told = answer(200, golden("cards_page.json"))
+    found = wire.cards(told, "ABF0000000017")
+    assert isinstance(found, wire.Cards)
+    assert (found.total, found.currency.code) == (1, "INR")
+    bought = wire.bought(found.cards, "INR", purchase(), order_id="ABF0000000017", answer=told)
+    assert bought == ordered(answer(201, COMPLETE))
 
 
 def test_cards_that_are_not_ready() -> None:
     """409; the key is `state` here."""
-    assert wire.cards(answer(409, {"state": "PROCESSING"}), "ABF1") == Accepted(
-        vendor_reference="ABF1"
-    )
+    open_order = Accepted(vendor_reference="ABF1")
+    assert wire.cards(answer(409, golden("cards_not_ready.json")), "ABF1") == open_order
 
 
 @pytest.mark.parametrize(
@@ -237,6 +225,8 @@ def test_a_code_that_leaves_it_open(code: int) -> None:
     """The first send may have bought."""
     with pytest.raises(Ambiguous, match=str(code)):
         ordered(error(code))
+    with pytest.raises(Ambiguous, match="5313"):
+        ordered(answer(400, golden("duplicate.json")))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +271,8 @@ def test_turned_away_at_the_door(status: int) -> None:
 
 def test_lookups() -> None:
     """5320 is "no such order"; what fails is asked again; what is archived is for an operator."""
-    assert wire.looked_up(error(5320), purchase()) is None
+    assert isinstance(wire.looked_up(answer(200, golden("status.json")), purchase()), wire.Order)
+    assert wire.looked_up(answer(400, golden("status_absent.json")), purchase()) is None
     with pytest.raises(Unavailable):
         wire.looked_up(Answer(503, b""), purchase())
     for given in (error(11429), error(5320, 404), Answer(404, b"<html>")):
@@ -291,8 +282,8 @@ def test_lookups() -> None:
 
 def test_reversals() -> None:
     """Under way, done before, or it stays bought; else nobody knows."""
-    body = {"code": 0, "message": "", "messages": [], "order": {"orderId": "ABF1", "refno": REFNO}}
-    under_way = Accepted(vendor_reference="ABF1")
+    body = golden("reversal.json")
+    under_way = Accepted(vendor_reference="ABF0000000017")
     assert wire.reversed_(answer(202, body)) == under_way
     assert wire.reversed_(answer(200, body)) == under_way
     assert wire.reversed_(error(10467)) == Refused(reason="10467: it stays bought")
@@ -303,14 +294,28 @@ def test_reversals() -> None:
 
 def test_a_page_of_products() -> None:
     """Prices are text; a product may lack most keys; `cpg` is a list or an object."""
-    rupee = {"code": "INR", "symbol": None, "numericCode": "356"}
-    least = {"sku": "A", "name": "a", "currency": rupee, "minPrice": "100", "maxPrice": "10000.50"}
-    full = least | {"sku": "B", "price": {"cpg": {"INR": {"type": "RANGE"}}}, "images": []}
-    for count in (40, "40"):
-        body = {"id": "121", "productsCount": count, "products": [least, full]}
-        total, products = wire.page(answer(200, body))
-        assert (total, [one.vendor_product for one in products]) == (40, ["A", "B"])
-        assert products[0].maximum == Decimal("10000.50")
+    body = golden("products_page.json")
+    full = body["products"][0] | {"price": {"cpg": {"INR": {"type": "RANGE"}}}, "images": []}
+    for changed in ({}, {"productsCount": "40"}, {"products": [full, body["products"][1]]}):
+        total, products = wire.page(answer(200, body | changed))
+        names = [one.vendor_product for one in products]
+        assert (total, names) == (40, ["DEMOEGC001", "DEMOEGC002"])
+        assert (products[0].maximum, products[1].minimum) == (Decimal(10000), Decimal("100.50"))
+
+
+CARD_NUMBER = "6000000000000017"
+
+
+def test_a_cards_balance() -> None:
+    """201; the amount is text; without a PIN none is sent; 6049 as text: no such card."""
+    assert wire.held(CARD_NUMBER, "012345") == golden("balance_request.json")
+    assert wire.held(CARD_NUMBER, None) == {"cardNumber": CARD_NUMBER}
+    told = golden("balance.json")
+    assert wire.balance(answer(201, told), CARD_NUMBER) == Money.of("1000", "INR")
+    assert wire.balance(answer(400, golden("balance_refused.json")), CARD_NUMBER) is None
+    for status, changed in ((200, {}), (201, {"balance": "much"}), (201, {"cardNumber": "6"})):
+        with pytest.raises(Ambiguous):
+            wire.balance(answer(status, told | changed), CARD_NUMBER)
 
 
 @pytest.mark.parametrize("change", [{"minPrice": "cheap"}, {"minPrice": 100}, {"sku": None}])
@@ -337,3 +342,25 @@ def test_the_table_is_whole() -> None:
     assert len(CODES) == 116
     sort: Callable[[int], bool] = CODES.__contains__
     assert not sort(5034)
+
+
+def became(reply: Callable[[], object]) -> str:
+    try:
+        return type(reply()).__name__.removesuffix("Type")
+    except Ambiguous:
+        return "Ambiguous"
+
+
+def test_what_is_told_of_pine_labs_words_is_true() -> None:
+    """The tables that a deployer reads, row by row against what is made of such an answer."""
+    for one in STATUSES[:-1]:
+        word = one.word.partition(",")[0]
+        told = answer(200, (COMPLETE if word == "COMPLETE" else PROCESSING) | {"status": word})
+        assert became(lambda told=told: ordered(told)) == one.becomes, word  # type: ignore[misc]
+    absent = answer(400, {"code": int(STATUSES[-1].word)})
+    assert became(lambda: wire.looked_up(absent, purchase())) == STATUSES[-1].becomes == "None"
+    codes = [(int(code), one) for one in ERRORS for code in one.word.split(", ")]
+    assert sorted(code for code, _ in codes) == sorted(CODES)
+    for code, one in codes:
+        told = answer(400, {"code": code})
+        assert became(lambda told=told: ordered(told)) == one.becomes, code  # type: ignore[misc]

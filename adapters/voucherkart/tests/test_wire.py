@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starship_voucherkart import wire
 from starship_voucherkart.answers import Answer, stale
-from starship_voucherkart.codes import CODES
+from starship_voucherkart.codes import CODES, ERRORS, STATUSES
 from starship_voucherkart.dialect import Call, Dialect
 from starship_voucherkart.seal import Seal
 
@@ -447,3 +447,24 @@ def test_no_text_turns_another_code_into_a_refusal(text: str, code: str) -> None
         return
     assert isinstance(reply, Refused)
     assert CODES[code].says == "no"
+
+
+def became(sort: Callable[[Answer], object], told: Answer) -> str:
+    try:
+        reply = sort(told)
+    except (Ambiguous, Unavailable) as raised:
+        return type(raised).__name__
+    return "None" if reply is None else type(reply).__name__
+
+
+def test_what_is_told_of_voucherkarts_words_is_true() -> None:
+    """The tables that a deployer reads, row by row against what is made of such an answer."""
+    sold, *others = STATUSES
+    assert became(looked_up, sealed(order(ResultType=sold.word))) == sold.becomes
+    assert [one.word.partition(",")[0] for one in (*ERRORS, *others)] == sorted(
+        CODES, key=lambda code: CODES[code].says in ("open", "absent")
+    )
+    for sort, rows in ((looked_up, others), (pulled, ERRORS)):
+        for one in rows:
+            code, _, words = one.word.partition(", with a word of: ")
+            assert became(sort, error(code, words.partition(", ")[0])) == one.becomes, code

@@ -7,6 +7,7 @@ from typing import Any
 
 from starship_bamboo.config import BambooConfig, RatesConfig
 from starship_bamboo.vendor import MOST_CARDS, SLOWEST, open_rates, open_vendor
+from starship_bamboo.wire import ERRORS, OPEN, STATUSES
 from starship_core import (
     FxRegistration,
     Rate,
@@ -33,6 +34,7 @@ TRAITS = VendorTraits(
         "rates": Rate(20, 60),
         "transactions": Rate(4, 3600),
     },
+    abilities=frozenset({"balance", "callbacks", "orders"}),
 )
 
 
@@ -40,7 +42,13 @@ TRAITS = VendorTraits(
 def register_vendor_fulfillers() -> Iterable[VendorRegistration[Any]]:
     return [
         VendorRegistration(
-            name="bamboo", api=1, config=BambooConfig, open=open_vendor, traits=TRAITS
+            name="bamboo",
+            api=1,
+            config=BambooConfig,
+            open=open_vendor,
+            traits=TRAITS,
+            statuses=(*STATUSES, OPEN),
+            errors=ERRORS,
         )
     ]
 

@@ -33,6 +33,7 @@ from starship_core import (
     Money,
     Purchase,
     Refused,
+    Saying,
     Secret,
     Sku,
     Unavailable,
@@ -67,7 +68,17 @@ WORDS: Final = {
 }
 """The words of HTTP 400 on a checkout. One that is not here is not known to be a refusal."""
 
-FINAL: Final = ("succeeded", "failed", "partialfailed")
+ERRORS: Final = tuple(
+    Saying(word, one.meaning, "Refused" if one.money == "no" else "Ambiguous", one.retry)
+    for word, one in WORDS.items()
+)
+STATUSES: Final = (
+    Saying("Succeeded", "every card was sold", "Bought"),
+    Saying("PartialFailed", "some cards were sold, and only they are charged", "Bought"),
+    Saying("Failed", "no card was sold, and nothing is charged", "Refused"),
+)
+OPEN: Final = Saying("Created, Processing, and any other", "the order is open", "Accepted")
+FINAL: Final = frozenset(one.word.casefold() for one in STATUSES)
 """Statuses that end an order. Any other word, known or not, is an open order."""
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode

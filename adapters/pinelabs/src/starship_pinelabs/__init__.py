@@ -12,6 +12,7 @@ from starship_core import (
     VendorTraits,
     hookimpl,
 )
+from starship_pinelabs.codes import ERRORS, STATUSES
 from starship_pinelabs.config import PineLabsConfig
 from starship_pinelabs.vendor import MOST_UNITS, SLOWEST, open_vendor
 
@@ -25,6 +26,7 @@ TRAITS = VendorTraits(
         form="text", longest=50, alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     ),
     rate_limits={"catalogue": Rate(1, 1)},
+    abilities=frozenset({"reversal"}),
 )
 
 
@@ -32,6 +34,12 @@ TRAITS = VendorTraits(
 def register_vendor_fulfillers() -> Iterable[VendorRegistration[Any]]:
     return [
         VendorRegistration(
-            name="pinelabs", api=1, config=PineLabsConfig, open=open_vendor, traits=TRAITS
+            name="pinelabs",
+            api=1,
+            config=PineLabsConfig,
+            open=open_vendor,
+            traits=TRAITS,
+            statuses=STATUSES,
+            errors=ERRORS,
         )
     ]

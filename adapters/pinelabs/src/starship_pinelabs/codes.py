@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from starship_core import Saying
+
 
 class Code(NamedTuple):
     """What one code means."""
@@ -67,5 +69,25 @@ CODES: Final[dict[int, Code]] = (
 )
 """Codes of HTTP 400 on an order. One that is not here is not known to be a refusal."""
 
+ERRORS: Final = tuple(
+    Saying(
+        ", ".join(str(code) for code, one in CODES.items() if one is known),
+        known.meaning,
+        "Refused" if known.money == "no" else "Ambiguous",
+        known.retry,
+    )
+    for known in dict.fromkeys(CODES.values())
+)
+STATUSES: Final = (
+    Saying("COMPLETE", "sold; its cards are asked for", "Bought"),
+    Saying("CANCELED", "the money was returned", "Refused"),
+    Saying("PROCESSING", "debited, and not ended", "Accepted"),
+    Saying("PENDING, and any other", "not ended", "Accepted"),
+    Saying(str(ABSENT), "of a look-up: there is no such order", "None"),
+)
+
 STAYS: Final = frozenset({4201, 10466, 10467, 10468, 10469, 10470, 6043, 6044, 6045, 6046})
 """Codes of HTTP 400 on a reversal that say: it stays bought."""
+
+NO_CARD: Final = frozenset({6047, 6048, 6049})
+"""Codes of HTTP 400 on a card's balance: the card, or its PIN, is not known, or it has expired."""

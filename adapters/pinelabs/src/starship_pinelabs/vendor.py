@@ -15,6 +15,7 @@ import msgspec
 from starship_core import (
     Accepted,
     Ambiguous,
+    Money,
     Purchase,
     Refused,
     Secret,
@@ -179,6 +180,17 @@ class PineLabs:
         """Asks for the order to be cancelled; `find` tells when it was. Operators only."""
         body = wire.order(purchase, self._config)
         return wire.reversed_(await self._calls.send("/rest/v3/orders/reverse", body))
+
+    async def card_balance(self, number: Secret, pin: Secret | None) -> Money | None:
+        """What is left on a card that was sold, for who looks into a complaint; None: Pine Labs
+        does not know it, or knows it by another PIN. Raises Unavailable.
+        """
+        card = number.reveal()
+        body = wire.held(card, pin.reveal() if pin else None)
+        try:
+            return wire.balance(await self._calls.send("/rest/v3/balance", body), card)
+        except Ambiguous as error:
+            raise Unavailable(str(error), retry_after=60) from None
 
     async def _cards(self, order_id: str, purchase: Purchase) -> VendorReply:
         found: list[Card] = []

@@ -23,7 +23,7 @@ from starship_core import (
     Voucher,
 )
 from starship_pinelabs.answers import Answer, Wire, answered, error_code, read, turned_away, unclear
-from starship_pinelabs.codes import ABSENT, CODES, STAYS
+from starship_pinelabs.codes import ABSENT, CODES, NO_CARD, STAYS
 from starship_pinelabs.config import PineLabsConfig
 
 NUMERIC: Final = {
@@ -72,6 +72,14 @@ class Cards(Wire, frozen=True, kw_only=True):
     currency: Currency
     cards: tuple[Card, ...]
     total: int = msgspec.field(name="total_cards")
+
+
+class Balance(Wire, frozen=True, kw_only=True):
+    """Of a card; our own wallet's has no call."""
+
+    card_number: str
+    balance: str
+    currency: Currency
 
 
 class Product(Wire, frozen=True, kw_only=True):
@@ -181,6 +189,27 @@ def reversed_(answer: Answer) -> VendorReply:
     if answer.status not in (200, 202) or code != 0:
         unclear(f"a reversal was answered with HTTP {answer.status}", answer)
     return Accepted(vendor_reference=read(answer, Reversal).order.order_id)
+
+
+def held(number: str, pin: str | None) -> dict[str, str]:
+    """The body of a question for a card's balance."""
+    return {"cardNumber": number} | ({"pin": pin} if pin else {})
+
+
+def balance(answer: Answer, number: str) -> Money | None:
+    """What is left on a card; None: it is not known. Raises Unavailable or Ambiguous."""
+    turned_away(answer)
+    if answer.status == 400 and error_code(answer) in NO_CARD:
+        return None
+    if answer.status != 201:
+        unclear(f"a card's balance was answered with HTTP {answer.status}", answer)
+    found = read(answer, Balance)
+    if found.card_number != number:
+        unclear("asked for one card, told of another", answer)
+    try:
+        return Money.of(Decimal(found.balance), found.currency.code)
+    except (ValueError, ArithmeticError):
+        unclear("a balance that is no amount", answer)
 
 
 def page(answer: Answer) -> tuple[int, list[VendorProduct]]:

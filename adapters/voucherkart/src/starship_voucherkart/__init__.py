@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from starship_core import ReferenceRule, VendorRegistration, VendorTraits, hookimpl
+from starship_voucherkart.codes import ERRORS, STATUSES
 from starship_voucherkart.config import VoucherKartConfig
 from starship_voucherkart.vendor import MOST_UNITS, SLOWEST, open_vendor
 from starship_voucherkart.wire import CURRENCY
@@ -24,6 +25,7 @@ TRAITS = VendorTraits(
         form="text", longest=50, alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     ),
     currencies=frozenset({CURRENCY}),
+    abilities=frozenset({"balance"}),
 )
 DUPLICATES: Final[dict[str, Literal["unsafe", "rejects", "replays"]]] = {
     "voucherkart": "unsafe",
@@ -41,6 +43,8 @@ def register_vendor_fulfillers() -> Iterable[VendorRegistration[Any]]:
             config=VoucherKartConfig,
             open=open_vendor,
             traits=replace(TRAITS, duplicates=duplicates),
+            statuses=STATUSES,
+            errors=ERRORS,
         )
         for name, duplicates in DUPLICATES.items()
     ]

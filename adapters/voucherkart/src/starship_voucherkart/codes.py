@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
+from starship_core import Saying
+
 Says = Literal["no", "door", "stale", "used", "open", "absent", "unknown"]
 """Of an order: no; we are not let in, and nothing was looked at; the token is old, likewise; the
 order id was used; the order is in process; there is no such order; nothing that helps.
@@ -58,3 +60,33 @@ CODES: Final[dict[str, Code]] = {
     "1051": Code("whoever is behind VoucherKart gave no answer", "unknown"),
 }
 """Others are documented without saying whether an order was made: they are not here."""
+
+_BECOMES: Final[dict[Says, Literal["Accepted", "Refused", "None", "Unavailable", "Ambiguous"]]] = {
+    "no": "Refused",
+    "door": "Unavailable",
+    "stale": "Unavailable",
+    "used": "Ambiguous",
+    "open": "Accepted",
+    "absent": "None",
+    "unknown": "Ambiguous",
+}
+_THEN: Final[dict[Says, str]] = {
+    "stale": "a new token is asked for, once",
+    "used": "look it up; answered with the vouchers, it is Bought",
+    "unknown": "look it up",
+}
+
+
+def _saying(code: str, one: Code) -> Saying:
+    words = f", with a word of: {', '.join(one.words)}" if one.words else ""
+    return Saying(code + words, one.meaning, _BECOMES[one.says], _THEN.get(one.says, ""))
+
+
+ERRORS: Final = tuple(
+    _saying(code, one) for code, one in CODES.items() if one.says not in ("open", "absent")
+)
+STATUSES: Final = (
+    Saying("SUCCESS", "sold; without a voucher it is unclear", "Bought"),
+    *(_saying(code, one) for code, one in CODES.items() if one.says in ("open", "absent")),
+)
+"""Of a look-up. The answer to a pull that is in process, or not there, is unclear."""

@@ -18,6 +18,7 @@ _REJECTED: Final = {
     "messages": {"error": [{"code": 401, "message": "oauth_problem=token_rejected"}]}
 }
 _STALE: Final = {"code": 401, "message": "OAuth authorization failed"}
+_DUPLICATE: Final = 5313
 _REVERSE: Final = ("payments", "products", "refno", "deliveryMode")
 
 
@@ -106,12 +107,20 @@ class Doors:
                 return await self._order(request, json.loads(body))
             case ("POST", "orders", "reverse"):
                 return self._reverse(json.loads(body))
-            case ("GET", "order", refno, "status"):
+            case ("POST", "balance"):
+                return self._balance(json.loads(body))
+            case ("GET", *rest):
+                return self._read(rest, request.query_params)
+        return Response(_HTML, status_code=404, media_type="text/html")
+
+    def _read(self, path: list[str], query: Any) -> Answer:
+        match path:
+            case ["order", refno, "status"]:
                 return self._status(refno)
-            case ("GET", "order" | "orders", order_id, "cards"):
-                return self._cards(order_id, request.query_params)
-            case ("GET", "catalog", *rest):
-                return self._catalogue(rest, request.query_params)
+            case ["order" | "orders", order_id, "cards"]:
+                return self._cards(order_id, query)
+            case ["catalog", *rest]:
+                return self._catalogue(rest, query)
         return Response(_HTML, status_code=404, media_type="text/html")
 
     def _catalogue(self, rest: list[str], query: Any) -> Answer:
@@ -157,6 +166,17 @@ class Doors:
             raise ValueError(offset)
         return _json(pages.cards(self.world, order, offset=offset, limit=limit))
 
+    def _balance(self, body: dict[str, str]) -> Answer:
+        """201; its refusals write their code as text."""
+        number, pin = body["cardNumber"], body.get("pin")
+        for order in self.world.orders.values():
+            for place in range(order.quantity if order.status == "COMPLETE" else 0):
+                card = pages.card(self.world, order, place)
+                if (card["cardNumber"], card["cardPin"]) == (number, pin):
+                    return _json(pages.balance(self.world, order, place), 201)
+        told = {"code": "6049", "message": "Balance Enquiry Failed : wrong number or pin"}
+        return _json(told | {"additionalTxnFields": {"responseCode": 10086}}, 400)
+
     def _reverse(self, body: dict[str, Any]) -> Answer:
         """The order's own body again; it is cancelled at the next look."""
         order = self.world.orders.get(body["refno"])
@@ -199,7 +219,8 @@ def _untold(outcome: Outcome) -> Answer:
 
 
 def _error(code: int) -> Answer:
-    return _json({"code": code, "message": f"Error {code}", "messages": []}, 400)
+    told = {"code": code, "message": f"Error {code}", "messages": []}
+    return _json(told | ({"additionalTxnFields": []} if code == _DUPLICATE else {}), 400)
 
 
 def _json(body: object, status: int = 200) -> Answer:
