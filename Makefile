@@ -63,10 +63,11 @@ lock: $(READY) ## requirements/*.txt anew, names and versions only (UPGRADE=1: n
 	$(COMPILE) -o requirements/run.txt
 	$(COMPILE) --all-extras requirements/dev.in -o requirements/dev.txt
 
-wheels: $(READY) ## every package as a wheel, in dist/, and each one's kit from there, in an environment of its own
+wheels: $(READY) ## every package as a wheel, in dist/, and what a user makes of them in environments of its own
 	rm -rf dist
 	$(BIN)/uv build -q --all-packages --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 	$(BIN)/python -m tools.wheels
+	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor tests/packages
 
 clean: ## away with everything that was made, the environment included
 	rm -rf .venv dist build docs/_build .local .pytest_cache .mypy_cache .ruff_cache \
