@@ -119,7 +119,8 @@ async def test_explain_advises_to_settle(dock: Dock, acme: Client, clock: Manual
     done = await approve_fallback(order_id, ANA, ship, vendors=["north"], ceiling=EUROS)
     (one,) = done.purchases
     cancel = f'starship order cancel {order_id} --reason "…"'
-    assert await advised(order_id, ship) == [f"starship purchase show {one}", cancel]
+    refuse = f'starship order refuse {order_id} --reason "…"'
+    assert await advised(order_id, ship) == [f"starship purchase show {one}", cancel, refuse]
     await sweep_purchases(ship)
     assert await advised(order_id, ship) == [f"starship purchase show {one}"]
     for _ in range(30):
