@@ -83,7 +83,7 @@ BUYING_PLANTS: Final[dict[str, list[Planted]]] = {
                 "UPDATE approvals SET actor = 'policy:all', state = 'ENDED'",
             ),
             "approval 1",
-            ("is the policies', and no decision of theirs allows just that",),
+            ("I4 approval 1: is the policies', and no decision of theirs allows just that",),
         ),
     ],
     "is for other items than it says": [

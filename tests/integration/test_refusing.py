@@ -25,6 +25,7 @@ from starship_core.ship import Ship
 from starship_core.testing.clock import ManualClock
 from tests.integration.scripted import Scripted, at_market, states
 from tests.integration.ships import ANA, Dock
+from tests.integration.test_cli_purchase import starship
 from tests.integration.test_policies import Says, with_policies
 
 EVE = By(actor="operator:eve", reason="they can wait for Monday", request_id="req-eve")
@@ -262,3 +263,18 @@ async def test_approve_and_refuse_at_once(dock: Dock, acme: Client) -> None:
     held = (1,) in [tuple(row) for row in refusals]
     assert (order.status, len(north.asked)) == (("PENDING", 0) if held else ("DELIVERED", 1))
     await dock.sound()
+
+
+async def test_the_command(dock: Dock, acme: Client) -> None:
+    """Asks for a reason; then it is done, once, and both explain it."""
+    order_id = str(await parked(dock, acme))
+    words = ("order", "refuse", order_id, "--as", "eve")
+    assert "a refusal needs a reason" in await starship(dock, *words, code=1)
+    done = await starship(dock, *words, "--reason", "no budget")
+    assert (done["status"], done["pendingItems"]) == ("PENDING", 2)
+    again = await starship(dock, *words, "--reason", "again", code=1)
+    assert "refused already, by operator:eve: no budget" in again
+    told = await starship(dock, "order", "explain", order_id)
+    assert told["why"].endswith("operator:eve refused to have it bought: no budget")
+    why = await starship(dock, "policy", "explain", order_id, code=1)
+    assert "operator:eve refused it at" in why
