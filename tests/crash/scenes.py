@@ -285,7 +285,7 @@ class Taken:
         return
 
 
-TRANSPORTS: Final = (Heard, Taken, *KINDS.values())
+TRANSPORTS: Final[tuple[type, ...]] = (Heard, Taken, *KINDS.values())
 """Whose calls have points, too: transports and vendors."""
 
 

@@ -126,13 +126,11 @@ async def test_one_unit_under_two_references_is_not_one_unit(dock: Dock, acme: C
 
 async def test_what_never_came_says_so(dock: Dock, acme: Client, clock: ManualClock) -> None:
     """One card of two came, the other never did: asked for the last time, it is an operator's."""
-    part = goods_part
-    ship = await at_market(
-        dock, {"north": Scripted([Accepted(vendor_reference="V-1")], [part] * 12)}
-    )
+    north = Scripted([Accepted(vendor_reference="V-1")], [goods_part] * 14)
+    ship = await at_market(dock, {"north": north}, CAREFUL)
     order_id = (await dock.place(acme, "key-odd", quantity=2)).order.id
     await approve_fallback(order_id, ANA, ship, vendors=["north"], ceiling=EUROS)
-    for _ in range(12):
+    for _ in range(14):
         await sweep_purchases(ship)
         clock.advance(hours=25)
     assert await dock.sql("SELECT state, received FROM purchases") == [("NEEDS_REVIEW", 1)]
