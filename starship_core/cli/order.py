@@ -25,7 +25,7 @@ _STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED
 
 @click.group()
 def order() -> None:
-    """List, explain, approve, refuse, retry, cancel, refund and replace.
+    """List, explain, approve, refuse, retry, cancel, refund, replace.
 
     \b
     Examples:
