@@ -23,6 +23,7 @@ import msgspec
 from source import ROOT, Class, Field, Function, calls, module
 
 from starship_core import Secret
+from starship_core.metrics import Figures, work_metrics
 
 CORE = "starship_core"
 
@@ -185,6 +186,14 @@ def metrics() -> str:
         told = ", ".join(f"`{label}`" for label in labels[0]) if labels else ""
         full = f"{name}_total" if kind == "Counter" else name
         rows.append((f"`{full}`", kind.lower(), told, about))
+    nothing = Figures(
+        workers=0, oldest_due={"": 0}, runs={"": 0}, failures={"": 0}, deliveries_due=0,
+        deliveries_ended={"": 0},
+    )  # fmt: skip
+    for each in work_metrics(nothing):  # of all workers, whoever is asked
+        full = f"{each.name}_total" if each.type == "counter" else each.name
+        told = ", ".join(f"`{label}`" for label in each.samples[0].labels)
+        rows.append((f"`{full}`", each.type, told, each.documentation))
     return table(("metric", "kind", "labels", "what it is"), rows)
 
 

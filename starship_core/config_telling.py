@@ -43,6 +43,8 @@ class WebhooksSection(Section, frozen=True):
     """An endpoint that failed and gave no 2xx for so long is set inactive."""
     per_client: Count = 100
     """Webhooks that a client may have."""
+    keep_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    """The log of deliveries and their attempts is kept for so long; what is still due always."""
 
     def __post_init__(self) -> None:
         if any(not 0 <= each <= 30 * 86_400 for each in self.retry_seconds):

@@ -91,6 +91,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     oldest_due: Mapping[str, float]
     runs: Mapping[str, int]
     failures: Mapping[str, int]
+    deliveries_due: int
+    deliveries_ended: Mapping[str, int]
 
 
 def exposition_of_work(figures: Figures) -> bytes:
@@ -98,6 +100,11 @@ def exposition_of_work(figures: Figures) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Work(figures))
     return generate_latest(registry)
+
+
+def work_metrics(figures: Figures) -> list[Metric]:
+    """The same, not written yet."""
+    return list(_Work(figures).collect())
 
 
 class _Work(Collector):
@@ -124,3 +131,16 @@ class _Work(Collector):
             for kind, count in counts.items():
                 counter.add_metric([kind], count)
             yield counter
+        yield from self._deliveries()
+
+    def _deliveries(self) -> Iterator[Metric]:
+        due = "Deliveries to webhooks whose time has come, and that nobody is at."
+        yield GaugeMetricFamily("starship_deliveries_due", due, value=self._figures.deliveries_due)
+        ended = CounterMetricFamily(
+            "starship_deliveries",
+            "Deliveries that ended: taken, or given up; a redelivery ends again.",
+            labels=["outcome"],
+        )
+        for outcome, count in self._figures.deliveries_ended.items():
+            ended.add_metric([outcome], count)
+        yield ended

@@ -23,11 +23,13 @@ from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.decide_fallbacks import oldest_due as oldest_undecided
 from starship_core.flows.decide_fallbacks import sweep_policies
 from starship_core.flows.expire_stock import oldest_expired, sweep_expiry
+from starship_core.flows.forget_deliveries import sweep_retention
 from starship_core.flows.pump_inventory import sweep_pump
 from starship_core.flows.refresh_rates import sweep_rates
 from starship_core.flows.retry_order import oldest_left, sweep_bulk, sweep_retry
 from starship_core.reconciliation.report import sweep_reconcile
 from starship_core.ship import Ship
+from starship_core.store.delivery_counts import Tally, tally_of_all
 from starship_core.store.labour import Hand, Run, alive, runs
 from starship_core.store.slots import SECOND, oldest_unrun
 
@@ -116,6 +118,12 @@ SWEEPS: Final = (
         enabled=lambda config: config.webhook_notifier is not None,
     ),
     Sweep(
+        kind="retention",
+        about="deliveries older than [webhooks] keep_days are removed; never what is due",
+        run=sweep_retention,
+        every=60 * MINUTE,
+    ),
+    Sweep(
         kind="notices",
         about="operators are told what was found, and what runs low",
         run=send_notices.sweep_notices,
@@ -145,6 +153,7 @@ class State(Struct, frozen=True, kw_only=True):
     """By kind: since when something is due."""
     runs: dict[str, Run]
     workers: list[Hand]
+    deliveries: Tally
     skew: int
     """The database's clock less this process's."""
 
@@ -193,5 +202,6 @@ def _look(tx: Tx, ship: Ship, sweeps: Mapping[str, Sweep]) -> State:
         due={kind: sweep.due(tx, now) for kind, sweep in sweeps.items()},
         runs=runs(tx),
         workers=alive(tx, now),
+        deliveries=tally_of_all(tx, now),
         skew=skew,
     )

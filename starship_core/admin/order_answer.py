@@ -64,6 +64,9 @@ class WaitingOrder(OrderAnswer, frozen=True, kw_only=True):
     """Units that are not delivered."""
     pool_holds: int
     """How many of them the pool could give it now; each order is looked at for itself."""
+    refused_by: str | None
+    """Who does not want it bought; null: nobody said so."""
+    refused_because: str | None
 
 
 class ApprovedOrder(OrderAnswer, frozen=True, kw_only=True):
@@ -98,9 +101,12 @@ def whole(order: Order, items: Iterable[ItemFacts]) -> WholeOrder:
 
 def queued(waiting: Waiting) -> WaitingOrder:
     """With what the pool holds for it."""
+    refusal = waiting.refusal
     return WaitingOrder(
-        **_facts(waiting.order), missing=waiting.missing, pool_holds=waiting.pool_holds
-    )
+        **_facts(waiting.order), missing=waiting.missing, pool_holds=waiting.pool_holds,
+        refused_by=refusal.actor if refusal else None,
+        refused_because=refusal.reason if refusal else None,
+    )  # fmt: skip
 
 
 def approved(done: Approved) -> ApprovedOrder:

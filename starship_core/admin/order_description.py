@@ -14,7 +14,7 @@ from starship_core.operators import Ability
 _TAG: Final = "Orders"
 ORDER: Final = {
     "id": 4411, "reference_code": "acme-77", "client_id": 3, "wallet_id": 12, "status": "PENDING",
-    "sub_status": "VENDORORDER_PENDING", "product_id": 310, "product_name": "Sample Store Card",
+    "sub_status": "VENDOR_ORDER_PENDING", "product_id": 310, "product_name": "Sample Store Card",
     "sku": "310/20.00/GBP", "denomination": "20.00", "quantity": 3, "amount": "58.80",
     "amount_currency": "GBP", "refunded_amount": "0.00", "delivered_quantity": 0,
     "pendingItems": 3, "fulfilledFromCache": 0, "revision": 1,
@@ -34,7 +34,9 @@ QUEUE: Final = reads(
         tag=_TAG,
         summary="Orders that wait, oldest first, with what the pool holds for each",
         answer=list[WaitingOrder],
-        example=[ORDER | {"missing": 3, "pool_holds": 2}],
+        example=[
+            ORDER | {"missing": 3, "pool_holds": 2, "refused_by": None, "refused_because": None}
+        ],
         query=(
             *paged(50, 100),
             Parameter("client_id", "Only this client's.", ID),
@@ -58,7 +60,7 @@ EXPLAIN: Final = reads(
         answer=Explained,
         example={
             "order_id": 4411, "reference_code": "acme-77", "client_id": 3, "client": "acme",
-            "status": "PENDING", "sub_status": "VENDORORDER_PENDING",
+            "status": "PENDING", "sub_status": "VENDOR_ORDER_PENDING",
             "product": "Sample Store Card", "sku": "310/20.00/GBP", "quantity": 3,
             "delivered": 0, "pending": 3, "wallet_id": 12, "charged": "58.80 GBP",
             "refunded": "0.00 GBP", "why": "the pool did not hold all of it",

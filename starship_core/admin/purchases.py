@@ -17,12 +17,13 @@ from msgspec import Meta
 
 from starship_core.admin.abilities import by, does, reads
 from starship_core.admin.bodies import ReasonBody, read_body
-from starship_core.admin.order_answer import ApprovedOrder, approved
+from starship_core.admin.order_answer import ApprovedOrder, OrderAnswer, approved, shown
 from starship_core.admin.order_description import ORDER
 from starship_core.admin.orders import order_id
 from starship_core.errors import InvalidInput
 from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.read_purchases import facts_of, find_purchases, read_purchase
+from starship_core.flows.refuse_fallback import refuse_fallback
 from starship_core.flows.resolve_purchase import resolve_not_bought
 from starship_core.flows.show_order import show_order
 from starship_core.http.amounts import Amount, read_amount
@@ -119,6 +120,22 @@ APPROVE: Final = does(
         errors=("INVALID_INPUT", "WRONG_STATE", "PURCHASE_OPEN"),
     ),
 )
+REFUSE: Final = does(
+    "approve",
+    Operation(
+        tag=_TAG,
+        summary="Have nothing bought for an order; it goes on waiting for stock",
+        about=(
+            "What was planned and not sent is voided, approvals end, and no policy allows it any "
+            "more; an approval takes it back. The reason must not be empty. Again: 409."
+        ),
+        body=ReasonBody,
+        body_example={"reason": "they can wait for Monday's stock"},
+        answer=OrderAnswer,
+        example=ORDER | {"revision": 2},
+        errors=("INVALID_INPUT", "WRONG_STATE", "PURCHASE_OPEN"),
+    ),
+)
 LIST: Final = reads(
     Operation(
         tag=_TAG,
@@ -163,6 +180,7 @@ NOT_BOUGHT: Final = does(
     ),
 )
 _approve = msgspec.json.Decoder(ApproveBody)
+_reason = msgspec.json.Decoder(ReasonBody)
 _evidence = msgspec.json.Decoder(EvidenceBody)
 
 
@@ -184,6 +202,13 @@ async def approve(request: AnyRequest) -> ASGIApp:
         expires_at=ship.now() + timedelta(hours=body.expires_hours),
     )
     return json_reply(approved(done))
+
+
+@post("/orders/{order_id:str}/refuse", status_code=200, opt=REFUSE)
+async def refuse(request: AnyRequest) -> ASGIApp:
+    body = read_body(request, _reason)
+    hand = by(request, body.reason)
+    return json_reply(shown(await refuse_fallback(order_id(request), hand, ship_of(request))))
 
 
 @get("/purchases", opt=LIST)
@@ -222,4 +247,4 @@ def _purchase_id(request: AnyRequest) -> int:
     return path_id(request.path_params["purchase_id"], "purchase")
 
 
-ROUTES: Final = (approve, get_purchases, get_purchase, not_bought)
+ROUTES: Final = (approve, refuse, get_purchases, get_purchase, not_bought)

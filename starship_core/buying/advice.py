@@ -43,7 +43,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     held: int = 0
     """Units that wait for them: nothing else serves these."""
     offers: Sequence[Offer] = ()
-    """The first choice first."""
+    """The first choice first; none when buying was refused."""
 
 
 def missing(order: Order) -> int:
@@ -58,6 +58,9 @@ def advice(order: Order, stock: Stock, trade: Trade) -> list[Advice]:
     if missing(order) and all(one.state == "PLANNED" for one in trade.purchases):
         what = f"give the money for the {missing(order)} that wait back, and close it"
         told.append(Advice(what=what, command=f"starship order cancel {order.id} {_BECAUSE}"))
+    if trade.purchases and all(one.state == "PLANNED" for one in trade.purchases):
+        what = "or have nothing bought for it, and let it wait for stock"
+        told.append(Advice(what=what, command=f"starship order refuse {order.id} {_BECAUSE}"))
     return [*told, *_mend(order)]
 
 

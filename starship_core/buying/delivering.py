@@ -50,6 +50,10 @@ def bought(tx: Tx, purchase_id: int, reply: Bought, goods: Goods, scene: Scene) 
     one = replace(one, evidence=noted(one, now, sold))
     odd = [*stocked.odd, *_short(one, reply, scene)]
     one = _after_goods(one, reply, odd, now)
+    if one.state == "NEEDS_REVIEW" and not odd:
+        odd = [f"{one.received} of {one.quantity} came, and the vendor was asked for the last time"]
+    for oddity in odd:
+        one = replace(one, evidence=noted(one, now, oddity))
     served = _serve(tx, one, stocked.pooled, scene)
     save_purchase(tx, micros(now), one)
     tell(tx, was, one, odd, now)

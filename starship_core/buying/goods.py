@@ -39,7 +39,7 @@ class Stocked(NamedTuple):
     """What became of them."""
 
     taken: int
-    """New units of the sku that was bought, fit to be sold."""
+    """New units of the sku that was bought, fit to be sold: none whose code came twice."""
     pooled: Sequence[Pooled]
     blocked: Sequence[Pooled]
     odd: Sequence[str]
@@ -84,5 +84,5 @@ def put_in_stock(tx: Transaction, goods: Goods, now: datetime) -> Stocked:
         for unit in outcomes
         if unit.outcome not in ("taken", HERE)
     ]
-    taken = sum(unit.outcome == "taken" for unit in outcomes)
-    return Stocked(taken, stored.pooled, stored.blocked, odd)
+    # the first of two units with one code was taken, and is blocked by the second
+    return Stocked(len(stored.pooled), stored.pooled, stored.blocked, odd)

@@ -106,6 +106,21 @@ def plan_next(  # noqa: PLR0913  # who refused what, and who is asked now
     return [] if lot is None else _planned(tx, approval, lot, market, now)
 
 
+def another_can_be_asked(  # noqa: PLR0913  # for what, where, and when
+    tx: Transaction,
+    approval: Approval,
+    market: Market,
+    *,
+    items: Sequence[int],
+    but: str,
+    now: datetime,
+) -> bool:
+    """Whether a vendor of the approval was not asked for these items, and does not stand still."""
+    asked = asked_vendors(tx, approval.id, items) | {but}
+    able = _able(tx, approval, market, asked)
+    return any(not stands_still(tx, name, approval.sku, market, now) for name in able)
+
+
 def plan_standing(  # noqa: PLR0913  # under what, what, where and for how much
     tx: Transaction,
     approval_id: int,
@@ -152,21 +167,30 @@ def _lot(  # noqa: PLR0913  # what a lot is made of
 
     While none may, at the first that sells it: its purchase waits until it may be sent.
     """
-    sold_by = _sold_by(tx, approval.sku)
-    able = [
-        name
-        for name in approval.terms.vendors
-        if name in market.vendors and name in sold_by and name not in asked
-    ]
+    able = _able(tx, approval, market, asked)
     free = (name for name in able if not stands_still(tx, name, approval.sku, market, now))
-    name = next(free, able[0] if able else None)
+    name = next(free, next(iter(able), None))
     if name is None:
         return None
-    return _Lot(market.vendors[name], sold_by[name], len(items), items, ceiling)
+    return _Lot(market.vendors[name], able[name], len(items), items, ceiling)
+
+
+def _able(
+    tx: Transaction, approval: Approval, market: Market, asked: Collection[str]
+) -> dict[str, str]:
+    """Its vendors that are configured, sell it and were not asked, and their product for it."""
+    sold_by = _sold_by(tx, approval.sku)
+    return {
+        name: sold_by[name]
+        for name in approval.terms.vendors
+        if name in market.vendors and name in sold_by and name not in asked
+    }
 
 
 def stands_still(tx: Transaction, vendor: str, sku: Sku, market: Market, now: datetime) -> bool:
-    """Switched off, or its breaker is open."""
+    """Not configured any more, switched off, or its breaker is open."""
+    if vendor not in market.vendors:
+        return True
     if blocking(tx, vendor=vendor, product_id=sku.product_id) is not None:
         return True
     breaker = find_breaker(tx, vendor, "buy")

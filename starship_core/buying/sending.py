@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from starship_core.breaker import Rule
 from starship_core.buying.closing import closed_unbought, to_review
 from starship_core.buying.following import Aftermath
-from starship_core.buying.planning import Market
+from starship_core.buying.planning import Market, another_can_be_asked, stands_still
 from starship_core.buying.proof import (
     SECOND,
     UNKNOWN_LOOKS,
@@ -113,6 +113,8 @@ def _send(tx: Tx, one: PurchaseRecord, vendor: Vendor | None, hand: Hand) -> Ste
         if one.state == "PLANNED":
             return Step("nothing", one, closed_unbought(tx, one, hand.now, f"not sent: {ended}"))
         return Step("nothing", one, to_review(tx, one, hand.now, f"not sent again: {ended}"))
+    if one.state == "PLANNED" and (moved := _moved(tx, one, hand)) is not None:
+        return Step("nothing", one, moved)
     wait = PAUSE
     if vendor is not None and not _blocked(tx, one):
         wait = admitted(tx, one.vendor, "buy", rule=hand.rule, at=at)
@@ -128,6 +130,20 @@ def _send(tx: Tx, one: PurchaseRecord, vendor: Vendor | None, hand: Hand) -> Ste
     )  # fmt: skip
     save_purchase(tx, at, one)
     return Step("send", one)
+
+
+def _moved(tx: Tx, one: PurchaseRecord, hand: Hand) -> Aftermath | None:
+    """Its vendor stands still, nothing of it is in doubt there, and the approval names another who
+    can be asked now: closed, and planned there. None: it waits where it is.
+    """
+    market, now = hand.market, hand.now
+    if one.order_id is None or not stands_still(tx, one.vendor, one.sku, market, now):
+        return None
+    approval, items = find_approval(tx, one.approval_id), own_items(tx, one.id)
+    if not another_can_be_asked(tx, approval, market, items=items, but=one.vendor, now=now):
+        return None
+    why = f"{one.vendor} stands still and has accepted nothing; the next vendor is asked"
+    return closed_unbought(tx, one, now, why, market=market)
 
 
 def _no_more(tx: Tx, one: PurchaseRecord, now: datetime) -> str | None:

@@ -70,7 +70,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "stock": Entry("stock:stock", "Import vouchers, list them and take them out of sale."),
     "pump": Entry("pump:pump", "Fetch vouchers from the sources and load the pool."),
     "target": Entry("target:target", "Say how much is kept on sale, and buy it ahead of orders."),
-    "order": Entry("order:order", "List, explain, approve, retry, cancel, refund and replace."),
+    "order": Entry(
+        "order:order", "List, explain, approve, refuse, retry, cancel, refund, replace."
+    ),
     "vendor": Entry("vendor:vendor", "Check vendors, read their catalogues, map their products."),
     "switch": Entry("switch:switch", "Stop buying from vendors, and let it go on again."),
     "purchase": Entry("purchase:purchase", "List purchases, show them, and settle those in doubt."),

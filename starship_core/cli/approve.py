@@ -1,4 +1,4 @@
-"""`starship order approve`: a yes to buying, by an operator."""
+"""`starship order approve` and `refuse`: an operator's yes or no to buying."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ async def approve(  # noqa: PLR0913, PLR0917  # an option each; click passes by 
         "approval_id": approved.approval_id,
         "purchases": list(approved.purchases),
     }
+    call.answer(document, grid("field", "value", rows=document.items()))
+
+
+@click.command()
+@click.argument("order_id", type=int)
+@changing
+async def refuse(call: Call, order_id: int) -> None:
+    """Have nothing bought for an order. Needs a --reason.
+
+    What was planned and not sent is voided, and no policy allows it any more; the order goes on
+    waiting for stock. An approval takes the refusal back.
+
+    \b
+    Examples:
+      starship order refuse 4411 --reason "they can wait for Monday's stock" --as ana
+    """
+    from starship_core.cli.order import document_of
+    from starship_core.flows.refuse_fallback import refuse_fallback
+
+    async with deployed(call) as ship:
+        document = document_of(await refuse_fallback(order_id, call.by, ship))
     call.answer(document, grid("field", "value", rows=document.items()))
 
 

@@ -229,8 +229,25 @@ def _called(
                 asyncio.run(_awaited(outcome))
         except StarshipError as error:
             call.fail(error)
+        except (click.ClickException, Exit, click.Abort, BrokenPipeError):
+            raise  # click's own ways to end
+        except Exception as error:  # noqa: BLE001  # a fault, and nobody is shown a traceback
+            call.fail(_unforeseen(error), code=2)
 
     return run  # type: ignore[return-value]  # its keywords are the options just added
+
+
+def _unforeseen(error: Exception) -> StarshipError:
+    """A fault of ours or of a plugin's: its class and the places it passed. Its text is not told,
+    for it may quote anything.
+    """
+    from starship_core.logs import fault
+
+    told = fault(error)
+    places = "".join(f"\n  {place}" for place in told["at"])
+    return StarshipError(
+        f"this should not happen: {told['error']}. Please report it with these lines:{places}"
+    )
 
 
 async def _awaited(outcome: Awaitable[None]) -> None:

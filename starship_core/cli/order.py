@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from msgspec.structs import replace as replaced
 from rich.console import RenderableType
 
-from starship_core.cli.approve import approve
+from starship_core.cli.approve import approve, refuse
 from starship_core.cli.console import Call, changing, deployed, grid, reading
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _STATUSES = ("PENDING", "PARTIALLY_DELIVERED", "DELIVERED", "CANCELLED", "FAILED
 
 @click.group()
 def order() -> None:
-    """List, explain, approve, retry, cancel, refund and replace.
+    """List, explain, approve, refuse, retry, cancel, refund, replace.
 
     \b
     Examples:
@@ -35,6 +35,7 @@ def order() -> None:
 
 
 order.add_command(approve)
+order.add_command(refuse)
 
 
 @order.command("list")

@@ -85,7 +85,9 @@ def _told(told: DecisionReport) -> Iterator[RenderableType]:
     approval = f", approval {told.approval_id}" if told.approval_id else ""
     yield f"Order {told.order_id}: {told.then.outcome}{approval}, decided at {told.decided_at}"
     yield f"Why: {told.then.reason}"
-    if told.again_at:
+    if told.refused:
+        yield f"Since then: {told.refused}."
+    elif told.again_at:
         yield f"It is decided anew at {told.again_at}."
     facts = [
         ("client", case.client_id),

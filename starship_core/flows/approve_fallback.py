@@ -27,6 +27,7 @@ from starship_core.store.claim import OpenCode
 from starship_core.store.events import announce
 from starship_core.store.orders import find_order
 from starship_core.store.purchases import free_items
+from starship_core.store.refusals import withdraw_refusal
 from starship_core.suggestions import suggestions
 
 CHUNK: Final = 500
@@ -182,6 +183,7 @@ def _approve(
 
 
 def _planned(tx: Tx, order: Order, yes: _Yes, items: Sequence[int], now: datetime) -> Approved:
+    withdraw_refusal(tx, order.id, now)
     approval = insert_approval(tx, yes.terms, order.sku, now, order=(order.id, items))
     purchases = plan(tx, approval, yes.market, now)
     waiting = "NEEDS_REVIEW" if order.sub_status == "NEEDS_REVIEW" else "VENDOR_ORDER_PENDING"

@@ -33,7 +33,7 @@ async def cancel_order(order_id: int, by: By, ship: Ship) -> Order:
 
 def _cancel(tx: Tx, order_id: int, by: By, wallet: WalletBackend, now: datetime) -> Order:
     taken = take(tx, order_id, WAITING, "cancelled")
-    voided = void_planned(tx, order_id, now, micros(now))
+    voided = void_planned(tx, order_id, now, why="the order was cancelled")
     end_approvals(tx, order_id, micros(now))
     shares = [int(row[0]) for row in tx.execute(_CANCEL_ITEMS, order_id, micros(now))]
     # before its first retry a bulk order has no items yet: all of it is undelivered

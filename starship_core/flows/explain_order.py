@@ -25,6 +25,7 @@ from starship_core.store.orders import find_order
 from starship_core.store.purchase_items import held_items
 from starship_core.store.purchase_steps import purchase_steps
 from starship_core.store.purchases import purchases_of
+from starship_core.store.refusals import Refusal, find_refusal
 
 _EVENTS: Final = """
 SELECT created_at, event_type, revision, data FROM outbox WHERE order_id = $1
@@ -191,10 +192,10 @@ def _explained(tx: Tx, order_id: int, now: datetime, offers: Sequence[Offer]) ->
     if decision := find_decision(tx, order_id):  # for operators: its reasons are our business
         at, what = rfc3339(decision.at), f"policies: {decision.outcome}"
         steps = [*steps, Step(at=at, what=what, why=decision.reason)]
-    stock = _stock(tx, order, now)
+    stock, refusal = _stock(tx, order, now), find_refusal(tx, order_id)
     trade = Trade(
         purchases=[one for one in purchases_of(tx, order_id) if one.is_open],
-        held=held_items(tx, order_id), offers=offers,
+        held=held_items(tx, order_id), offers=() if refusal else offers,
     )  # fmt: skip
     return Explained(
         order_id=order.id, reference_code=order.ref, client_id=order.client_id,
@@ -203,9 +204,16 @@ def _explained(tx: Tx, order_id: int, now: datetime, offers: Sequence[Offer]) ->
         quantity=order.quantity, delivered=order.delivered_quantity, pending=missing(order),
         wallet_id=order.wallet_id, charged=str(order.charged),
         refunded=str(Money(order.refunded, order.price.currency)),
-        why=_BOUGHT_FOR.get(order.sub_status or "") or _reason(order, hands),
+        why=_refused(order, refusal) or _BOUGHT_FOR.get(order.sub_status or "")
+        or _reason(order, hands),
         stock=stock, steps=steps, money=money, hands=hands, next=advice(order, stock, trade),
     )  # fmt: skip
+
+
+def _refused(order: Order, refusal: Refusal | None) -> str | None:
+    if refusal is None or not missing(order):
+        return None
+    return f"it waits for stock: {refusal.actor} refused to have it bought: {refusal.reason}"
 
 
 def _stock(tx: Tx, order: Order, now: datetime) -> Stock:

@@ -8,12 +8,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from starship_core.clock import micros
+from starship_core.clock import micros, moment
 from starship_core.database import Tx, json_rows
 from starship_core.model import Order
 from starship_core.ship import Ship
 from starship_core.store.change import WAITING, floor_now
 from starship_core.store.orders import COLUMNS, order_of
+from starship_core.store.refusals import Refusal
 
 _FITS: Final = """
 FROM orders WHERE status IN (SELECT value->>0 FROM json_each($1))
@@ -32,6 +33,10 @@ SELECT cast(value->>0 AS bigint), (SELECT count(*) FROM (
 ) AS held)
 FROM json_each($1)
 """
+_REFUSED: Final = """
+SELECT order_id, actor, reason, created_at FROM refusals
+WHERE is_open = 1 AND order_id IN (SELECT cast(value->>0 AS bigint) FROM json_each($1))
+"""
 
 
 class Waiting(Struct, frozen=True):
@@ -42,6 +47,8 @@ class Waiting(Struct, frozen=True):
     """Units that are not delivered; a bulk order's, too, that has no items yet."""
     pool_holds: int
     """How many of them the pool could give it now; each order is looked at for itself."""
+    refusal: Refusal | None
+    """An operator does not want it bought."""
 
 
 async def list_waiting(  # what may be asked
@@ -60,8 +67,9 @@ def _list(
     orders = [order_of(row) for row in tx.execute(_PAGE, statuses, *filters, *part)]
     missing = [order.quantity - order.delivered_quantity for order in orders]
     held = _held(tx, orders, max(missing, default=0), now)
+    refused = _refused(tx, orders)
     return [
-        Waiting(order, lacks, min(lacks, held[order.id]))
+        Waiting(order, lacks, min(lacks, held[order.id]), refused.get(order.id))
         for order, lacks in zip(orders, missing, strict=True)
     ], total
 
@@ -74,4 +82,12 @@ def _held(tx: Tx, orders: Sequence[Order], most: int, now: datetime) -> dict[int
     ]  # fmt: skip
     return {
         int(order_id): int(count) for order_id, count in tx.execute(_HELD, json_rows(lots), most)
+    }
+
+
+def _refused(tx: Tx, orders: Sequence[Order]) -> dict[int, Refusal]:
+    rows = tx.execute(_REFUSED, json_rows((each.id,) for each in orders))
+    return {
+        int(order_id): Refusal(actor=actor, reason=reason, at=moment(at))
+        for order_id, actor, reason, at in rows
     }

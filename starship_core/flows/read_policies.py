@@ -17,6 +17,7 @@ from starship_core.ship import Ship
 from starship_core.store.approvals import approvals_of
 from starship_core.store.decisions import Decision, find_decision
 from starship_core.store.orders import find_order
+from starship_core.store.refusals import Refusal, find_refusal
 
 
 class PolicyFacts(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,8 @@ class DecisionReport(Struct, frozen=True, kw_only=True):
     again_at: str | None
     """When it is decided anew; None: it is final."""
     approval_id: int | None
+    refused: str | None
+    """Which operator refused to have it bought since, when and why; None: none did."""
     case: FallbackCase
     then: Said
     today: Said
@@ -72,7 +75,7 @@ def _shown(section: Mapping[str, Any]) -> dict[str, Any]:
 
 async def explain_decision(order_id: int, ship: Ship) -> DecisionReport:
     """Raises NotFound, and WrongState when policies have not decided about the order."""
-    decision = await ship.database.read(_decided, order_id)
+    decision, refusal = await ship.database.read(_decided, order_id)
     case = msgspec.json.decode(decision.case, type=FallbackCase)
     then = msgspec.json.decode(decision.verdicts, type=list[Heard])
     heard = await asked(ship.policies, case)
@@ -82,19 +85,27 @@ async def explain_decision(order_id: int, ship: Ship) -> DecisionReport:
         order_id=order_id, decided_at=rfc3339(decision.at),
         again_at=None if again is None else rfc3339(moment(again)),
         approval_id=decision.approval_id, case=case,
+        refused=_told(refusal) if refusal else None,
         then=Said(outcome=decision.outcome, reason=decision.reason, verdicts=then),
         today=Said(outcome=outcome, reason=reason, verdicts=heard),
         differs=[*_differences(then, heard), *_turned(combined(then)[0], outcome)],
     )  # fmt: skip
 
 
-def _decided(tx: Tx, order_id: int) -> Decision:
+def _told(refusal: Refusal) -> str:
+    return f"{refusal.actor} refused it at {rfc3339(refusal.at)}: {refusal.reason}"
+
+
+def _decided(tx: Tx, order_id: int) -> tuple[Decision, Refusal | None]:
     order, decision = find_order(tx, order_id), find_decision(tx, order_id)
     if order is None:
         raise NotFound("order", order_id)
+    refusal = find_refusal(tx, order_id)
     if decision is not None:
-        return decision
-    if approvals := approvals_of(tx, order_id):
+        return decision, refusal
+    if refusal is not None:
+        why = _told(refusal)
+    elif approvals := approvals_of(tx, order_id):
         why = f"{approvals[0].terms.actor} approved it first"
     elif order.delivery_time == "INSTANT":
         why = "it was delivered at once"

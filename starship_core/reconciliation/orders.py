@@ -20,6 +20,7 @@ SELECT o.id, o.status, coalesce(o.sub_status, '-'), o.pending_items, o.quantity,
   (SELECT f.vendor FROM product_vendors f WHERE f.product_id = o.product_id AND f.is_active = 1
     AND o.denomination BETWEEN coalesce(f.minimum, 0) AND coalesce(f.maximum, o.denomination)
     ORDER BY f.priority, f.vendor LIMIT 1),
+  (SELECT r.actor FROM refusals r WHERE r.order_id = o.id AND r.is_open = 1),
   o.total
 FROM (
   SELECT id, status, sub_status, pending_items, quantity, placed_at, product_id, denomination,
@@ -55,6 +56,8 @@ class _Way(NamedTuple):
     """1: the pool has something for it."""
     vendor: str | None
     """Sells it, and would be asked first."""
+    refused_by: str | None
+    """Does not want it bought."""
 
 
 def _finding(  # noqa: PLR0913, PLR0917  # a row of `_WAITING`
@@ -81,6 +84,9 @@ def _next(order_id: int, way: _Way) -> tuple[str, str]:
     retry = f"starship order retry {order_id} --as NAME"
     if way.servable:
         return "the pool has what it waits for", retry
+    if way.refused_by is not None:
+        cause = f"{way.refused_by} refused to have it bought, and nothing fit is on sale"
+        return cause, f"starship pump --as NAME && {retry}"
     cause = (
         "nothing that is valid for long enough is on sale; or give the money back with "
         f"`starship order cancel {order_id}`"

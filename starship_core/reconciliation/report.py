@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
+import structlog
 from msgspec import Struct
 
 from starship_core.database import Tx
@@ -26,6 +27,7 @@ from starship_core.reconciliation.vendors import low_float, statement
 from starship_core.ship import Ship, Vendor
 from starship_core.store.notices import notify
 
+_log = structlog.get_logger("starship.reconcile")
 Look = Callable[[Ship], Awaitable[list[Finding]]]
 
 
@@ -155,15 +157,24 @@ async def _looked(subject: Subject, ship: Ship) -> Part:
     try:
         found = await look(ship)
     except StarshipError as error:
-        silent = Finding(
-            kind=subject.unseen,
-            subject=subject.of or f"part:{name}",
-            problem=f"{about}: could not be looked at: {error}",
-            command=subject.command,
-            aspect=name,
-        )
-        return Part(name=name, about=about, looked=False, why=str(error), findings=[silent])
+        return _unseen(subject, str(error))
+    except Exception as error:  # noqa: BLE001  # a fault of one part must not hide the others
+        _log.error("reconcile.part_failed", part=name, exc_info=True)
+        return _unseen(subject, f"it ended with {type(error).__name__}; the log says where")
     return Part(name=name, about=about, looked=True, findings=found)
+
+
+def _unseen(subject: Subject, why: str) -> Part:
+    silent = Finding(
+        kind=subject.unseen,
+        subject=subject.of or f"part:{subject.name}",
+        problem=f"{subject.about}: could not be looked at: {why}",
+        command=subject.command,
+        aspect=subject.name,
+    )
+    return Part(
+        name=subject.name, about=subject.about, looked=False, why=why, findings=[silent]
+    )  # fmt: skip
 
 
 async def sweep_reconcile(ship: Ship) -> int:

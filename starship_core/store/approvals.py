@@ -52,7 +52,9 @@ class Terms(Struct, frozen=True, kw_only=True):
     """What somebody with the right to say so agrees to."""
 
     vendors: tuple[str, ...]
-    """Instances in order of preference; the next one is asked only after a refusal."""
+    """Instances in order of preference; the next one is asked only after a refusal, or while one
+    stands still that has accepted nothing.
+    """
     ceiling: Money
     """At most this for all of it; of a standing approval, its budget."""
     expires_at: datetime

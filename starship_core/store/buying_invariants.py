@@ -45,6 +45,14 @@ BUYING: Final = (
     ),
     Check(
         "I4",
+        "was given by policies after an operator refused, or holds while a refusal does",
+        """SELECT DISTINCT 'approval ' || a.id FROM approvals a
+           JOIN refusals r ON r.order_id = a.order_id
+           WHERE (a.actor LIKE 'policy:%' AND a.created_at > r.created_at)
+             OR (r.is_open = 1 AND a.state IN ('OPEN', 'USED'))""",
+    ),
+    Check(
+        "I4",
         "is for other items than it says",
         """SELECT 'purchase ' || p.id FROM purchases p LEFT JOIN (
              SELECT purchase_id, count(*) AS n, min(order_id) AS low, max(order_id) AS high

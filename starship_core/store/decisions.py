@@ -31,14 +31,17 @@ FROM orders o LEFT JOIN decisions d ON d.order_id = o.id
 WHERE o.status IN ('PENDING', 'PARTIALLY_DELIVERED') AND o.placed_at > $1
   AND (d.order_id IS NULL OR d.again_at <= $2)
   AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.order_id = o.id)
+  AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.order_id = o.id)
 """
 _DUE: Final = f"""
 SELECT o.id, o.client_id {_DUE_FROM} ORDER BY coalesce(d.again_at, o.placed_at), o.id LIMIT $3
 """  # our own words
 _OLDEST: Final = f"SELECT min(coalesce(d.again_at, o.placed_at)) {_DUE_FROM}"
 _OPEN_TO_POLICIES: Final = """
-SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM approvals WHERE order_id = $1) AND NOT EXISTS (
-  SELECT 1 FROM decisions WHERE order_id = $1 AND (again_at IS NULL OR again_at > $2))
+SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM approvals WHERE order_id = $1)
+  AND NOT EXISTS (SELECT 1 FROM refusals WHERE order_id = $1)
+  AND NOT EXISTS (
+    SELECT 1 FROM decisions WHERE order_id = $1 AND (again_at IS NULL OR again_at > $2))
 """
 _WRITE: Final = """
 INSERT INTO decisions (order_id, client_id, outcome, case_seen, verdicts, reason, day, currency,
@@ -91,7 +94,7 @@ def spend(tx: Transaction, client_id: int, at: datetime, face: Money) -> None:
 
 def due(tx: Transaction, *, after: int, now: int, limit: int) -> list[tuple[int, int]]:
     """(order, client) of orders placed after that moment which nobody decided about, the oldest
-    first. What somebody approved needs no decision.
+    first. What somebody approved or refused needs no decision.
     """
     return [(row[0], row[1]) for row in tx.execute(_DUE, after, now, limit)]
 
@@ -103,7 +106,7 @@ def oldest(tx: Transaction, *, after: int, now: int) -> int | None:
 
 
 def open_to_policies(tx: Transaction, order_id: int, now: int) -> bool:
-    """Whether nobody approved it, and no final decision was written."""
+    """Whether no one approved or refused it, and no final decision was written."""
     return bool(tx.execute(_OPEN_TO_POLICIES, order_id, now))
 
 

@@ -6,6 +6,7 @@ a killed worker left behind. Lock order: endpoints by id, then their deliveries.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from starship_core.clock import moment
 from starship_core.database import Tx, json_rows
 from starship_core.model import OrderEvent, Target
 from starship_core.ports import Transaction
+from starship_core.store.delivery_counts import count_ended
 from starship_core.store.webhooks import secret_purpose
 from starship_core.vault import Vault
 
@@ -81,7 +83,7 @@ UPDATE deliveries SET status = 'FAILED', due_at = NULL, lease = NULL,
   error = 'the endpoint is not active'
 WHERE status = 'PENDING' AND webhook_id IN (
   SELECT id FROM webhooks WHERE is_active = 0 AND ($1 = 0 OR id = $1)
-)
+) RETURNING 1
 """
 _OLDEST: Final = """
 SELECT min(d.due_at) FROM deliveries d JOIN webhooks w ON w.id = d.webhook_id
@@ -210,6 +212,8 @@ def settle(tx: Tx, token: str, outcomes: Sequence[Outcome]) -> None:
         if each.delivery_id in settled
     ]
     tx.execute(_LOG, json_rows(log))
+    ended = Counter(each.status for each in outcomes if each.delivery_id in settled)
+    count_ended(tx, delivered=ended["DELIVERED"], failed=ended["FAILED"])
 
 
 def _by_endpoint(outcomes: Iterable[Outcome]) -> list[tuple[int, int | None, int, int | None]]:
@@ -232,7 +236,7 @@ def release(tx: Transaction, token: str, delivery_ids: Iterable[int], now: int) 
 
 def fail_inactive(tx: Transaction, webhook_id: int = 0) -> None:
     """What waits for an endpoint that is not active has failed, visibly; 0: for every such one."""
-    tx.execute(_FAIL, webhook_id)
+    count_ended(tx, failed=len(tx.execute(_FAIL, webhook_id)))
 
 
 def any_for_inactive(tx: Transaction) -> bool:

@@ -78,7 +78,8 @@ DELIVERIES: Final = (
              AND w.updated_at < e.relayed_at - 60000000
              AND (w.events LIKE '%"order.*"%' OR w.events LIKE '%"' || e.event_type || '"%')
            LEFT JOIN deliveries d ON d.webhook_id = w.id AND d.event_id = e.event_id
-           WHERE e.position IS NOT NULL AND d.id IS NULL""",
+           WHERE e.position IS NOT NULL AND d.id IS NULL AND e.relayed_at >= coalesce(
+             (SELECT value FROM counters WHERE name = 'deliveries:kept-since'), 0)""",
     ),
     Check(
         "I6",

@@ -11,7 +11,8 @@ from starship_core.ports import Transaction
 _HELD: Final = "SELECT count(*) FROM purchase_items WHERE order_id = $1 AND is_open = 1"
 _ASKED: Final = """
 SELECT DISTINCT p.vendor FROM purchases p JOIN purchase_items i ON i.purchase_id = p.id
-WHERE p.approval_id = $1 AND i.ordinal IN (SELECT cast(value->>0 AS bigint) FROM json_each($2))
+WHERE p.approval_id = $1 AND p.sent_at IS NOT NULL
+  AND i.ordinal IN (SELECT cast(value->>0 AS bigint) FROM json_each($2))
 """
 
 
@@ -21,6 +22,6 @@ def held_items(tx: Transaction, order_id: int) -> int:
 
 
 def asked_vendors(tx: Transaction, approval_id: int, ordinals: Sequence[int]) -> frozenset[str]:
-    """Who was asked for any of these items under this approval."""
+    """Who was sent a purchase for any of these items under this approval."""
     rows = tx.execute(_ASKED, approval_id, json_rows((n,) for n in ordinals))
     return frozenset(row[0] for row in rows)

@@ -9,12 +9,15 @@ from starship_core.ports import Transaction
 _STEPS: Final = """
 SELECT created_at, 0, 'fallback.approved' FROM approvals WHERE order_id = $1
 UNION ALL
+SELECT created_at, 0, 'fallback.refused' FROM refusals WHERE order_id = $1
+UNION ALL
 SELECT coalesce(closed_at, waiting_since, sent_at, planned_at), id, state FROM purchases
 WHERE order_id = $1
 ORDER BY 1, 2
 """
 _WHY: Final = {
     "fallback.approved": "buying what is missing from a vendor was approved",
+    "fallback.refused": "buying what is missing from a vendor was refused; it waits for stock",
     "PLANNED": "a purchase is planned, and was not sent yet",
     "SENT": "a purchase is with the vendor",
     "ACCEPTED": "the vendor took a purchase, and delivers later",
@@ -28,7 +31,7 @@ _WHY: Final = {
 
 
 def purchase_steps(tx: Transaction, order_id: int) -> list[tuple[int, str, str]]:
-    """(when, what, why) of each approval and of each purchase as it stands, in order."""
+    """(when, what, why) of each approval, each refusal and each purchase as it stands, in order."""
     return [
         (int(at), what if "." in what else f"purchase.{what.lower()}", _WHY[what])
         for at, _, what in tx.execute(_STEPS, order_id)

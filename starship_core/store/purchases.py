@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from starship_core.clock import moment
+from starship_core.clock import micros, moment
 from starship_core.database import Tx, json_rows
 from starship_core.errors import NotFound, WrongState
 from starship_core.model import Money, Purchase, Sku
@@ -232,9 +232,9 @@ def has_open(tx: Transaction, order_id: int) -> bool:
     return any(state in OPEN for state in states_of(tx, order_id))
 
 
-def void_planned(tx: Tx, order_id: int, now: datetime, at: int) -> list[int]:
+def void_planned(tx: Tx, order_id: int, now: datetime, *, why: str) -> list[int]:
     """Close what was not sent; the order's row is locked. Raises WrongState: one was sent."""
-    voided = []
+    voided, at = [], micros(now)
     for one in purchases_of(tx, order_id, tx.for_update):
         if one.is_open and one.state != "PLANNED":
             raise WrongState(
@@ -246,7 +246,7 @@ def void_planned(tx: Tx, order_id: int, now: datetime, at: int) -> list[int]:
             let_go(tx, one.id)
             closed = msgspec.structs.replace(
                 one, state="VOIDED", due_at=None, closed_at=at,
-                evidence=_added(one.evidence, now, "voided: the order was cancelled"),
+                evidence=_added(one.evidence, now, f"voided: {why}"),
             )  # fmt: skip
             save_purchase(tx, at, closed)
             voided.append(one.id)

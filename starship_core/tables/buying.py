@@ -64,6 +64,25 @@ Index(
     postgresql_where=text("state = 'STANDING'"),
     sqlite_where=text("state = 'STANDING'"),
 )
+refusals = Table(
+    "refusals",
+    metadata,
+    identity(),
+    reference("order_id", "orders.id"),
+    string("actor"),
+    string("reason"),
+    flag("is_open", default=True),
+    integer("created_at"),
+    integer("updated_at"),
+)
+"""An operator's no to buying for an order. `is_open`: it holds, until an operator approves."""
+Index(
+    "uq_refusals_open",
+    refusals.c.order_id,
+    unique=True,
+    postgresql_where=text("is_open = 1"),
+    sqlite_where=text("is_open = 1"),
+)
 purchases = Table(
     "purchases",
     metadata,

@@ -192,6 +192,8 @@ def _figures(work: State) -> Figures:
         oldest_due={kind: work.age(kind) or 0.0 for kind in work.due},
         runs={kind: run.runs for kind, run in work.runs.items()},
         failures={kind: run.failures for kind, run in work.runs.items()},
+        deliveries_due=work.deliveries.due,
+        deliveries_ended={"delivered": work.deliveries.delivered, "failed": work.deliveries.failed},
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from starship_core.access import Client
+from starship_core.clock import micros
 from starship_core.database import Tx
 from starship_core.errors import InsufficientFunds, Unavailable, WrongState
 from starship_core.flows.approve_fallback import approve_fallback
@@ -29,20 +30,33 @@ from starship_core.flows.read_order import Asker, OrderView, read_order
 from starship_core.flows.read_targets import list_targets
 from starship_core.flows.redeliver_events import redeliver_since
 from starship_core.flows.refund_order import refund_order
+from starship_core.flows.refuse_fallback import refuse_fallback
 from starship_core.flows.relay_events import sweep_relay
 from starship_core.flows.replace_voucher import replace_voucher
+from starship_core.flows.resolve_purchase import resolve_bought, resolve_not_bought
 from starship_core.flows.retry_order import retry_order
 from starship_core.flows.send_notices import sweep_notices
-from starship_core.model import FallbackCase, Money, OrderEvent, Sku, Target, Verdict
+from starship_core.model import (
+    FallbackCase,
+    Money,
+    OrderEvent,
+    Secret,
+    Sku,
+    Target,
+    Verdict,
+    Voucher,
+)
 from starship_core.ship import Policy
 from starship_core.store.notices import notify
 from starship_core.store.orders import find_by_key
+from starship_core.store.purchases import PurchaseRecord, purchases_of
 from starship_core.testing.clock import START
-from tests.crash.shop import NAME, with_shop
+from tests.crash.shop import KINDS, NAME, with_shop
 from tests.integration.receivers import hook
-from tests.integration.ships import ANA, CARD, DINAR, SMALL, YEN, Dock, add_products
+from tests.integration.ships import ANA, CARD, DINAR, SMALL, YEN, Dock, Shelf, add_products
 
 NOW: Final = START + timedelta(days=2)
+MUCH_LATER: Final = START + timedelta(days=12)
 SOURCE: Final = """
 [sources.incoming]
 use = "source-csv"
@@ -92,8 +106,11 @@ class Scene:
 
 
 async def prepare(dock: Dock) -> tuple[Client, Client]:
-    """Before any scene: two clients, stock, one order delivered, one waiting, one unit expired."""
+    """Before any scene: two clients, stock, one order delivered, one waiting, one unit expired;
+    purchases in doubt of a third client.
+    """
     await add_products(dock)
+    await in_doubt(dock)
     acme, other = await dock.client("acme"), await dock.client("other", {"EUR": "30.00"})
     await dock.place(acme, "waiting-1", SMALL, 3)
     await dock.stock(6, CARD)
@@ -268,16 +285,21 @@ class Taken:
         return
 
 
-TRANSPORTS: Final = (Heard, Taken)
+TRANSPORTS: Final[tuple[type, ...]] = (Heard, Taken, *KINDS.values())
+"""Whose calls have points, too: transports and vendors."""
 
 
 async def purchase(scene: Scene) -> None:
-    """Approved and bought; after a kill, whoever comes next looks until it is known."""
+    """Refused by the first vendor and bought at the next; after a kill, whoever comes next looks
+    until it is known.
+    """
     await scene.dock.ask(scene.acme, "bought-1", YEN, 2)
     order_id = await scene.order_of("bought-1")
-    ship, shop, clock = await with_shop(scene.dock.ship)
+    ship, shop, clock = await with_shop(scene.dock.ship, "refuses")
     with suppress(WrongState):
-        await approve_fallback(order_id, ANA, ship, vendors=[NAME], ceiling=Money(3000, "JPY"))
+        await approve_fallback(
+            order_id, ANA, ship, vendors=["refuses", NAME], ceiling=Money(3000, "JPY")
+        )
     for _ in range(40):
         await sweep_purchases(ship)
         if (await scene.dock.order(order_id)).status == "DELIVERED":
@@ -307,6 +329,69 @@ async def ahead(scene: Scene) -> None:
         clock.advance(seconds=61)
     assert len(await scene.dock.on_sale(YEN)) == 2
     assert shop.sold == 1
+
+
+async def in_doubt(dock: Dock) -> None:
+    """Before any scene: three purchases, one of which is found later, the others an operator's."""
+    buyer = await dock.client("buyer")
+    ship, _shop, clock = await with_shop(dock.ship, "silent", "lossy")
+    for key in ("unbought-1", "posted-1", "lost-1"):
+        order_id = (await dock.place(buyer, key, YEN, 2)).order.id
+        vendor = "lossy" if key == "lost-1" else "silent"
+        await approve_fallback(order_id, ANA, ship, vendors=[vendor], ceiling=Money(3000, "JPY"))
+        for _ in range(1 if vendor == "lossy" else 9):
+            await sweep_purchases(ship)
+            clock.advance(hours=7)
+    assert [row[0] for row in await dock.sql("SELECT state FROM purchases ORDER BY id")] == [
+        "NEEDS_REVIEW", "NEEDS_REVIEW", "UNKNOWN",
+    ]  # fmt: skip
+    await dock.change("UPDATE purchases SET due_at = $1 WHERE due_at > 0", micros(MUCH_LATER))
+    await dock.change("DELETE FROM notices")
+    await sweep_relay(dock.ship)
+
+
+async def _doubted(scene: Scene, key: str) -> tuple[int, PurchaseRecord]:
+    """The order of that key and its first purchase."""
+    ((order_id,),) = await scene.dock.sql("SELECT id FROM orders WHERE idempotency_key = $1", key)
+    return order_id, (await scene.dock.ship.database.read(purchases_of, order_id))[0]
+
+
+async def found(scene: Scene) -> None:
+    """The vendor sold and its answer was lost: it is looked up, days later, and delivered."""
+    order_id, one = await _doubted(scene, "lost-1")
+    ship, shop, clock = await with_shop(scene.dock.ship, "lossy")
+    (shop.folder / one.reference).touch()  # as its books say since then
+    clock.advance(seconds=(MUCH_LATER - NOW).total_seconds())
+    for _ in range(9):
+        await sweep_purchases(ship)
+        clock.advance(seconds=61)
+    assert (await scene.dock.order(order_id)).status == "DELIVERED"
+    assert shop.sold == 1
+
+
+async def settled_unbought(scene: Scene) -> None:
+    """Not bought, says an operator, and will not have it bought elsewhere."""
+    order_id, one = await _doubted(scene, "unbought-1")
+    ship, shop, _clock = await with_shop(scene.dock.ship)
+    with suppress(WrongState):
+        await resolve_not_bought(one.id, "their support says so", ANA, ship)
+    with suppress(WrongState):
+        await refuse_fallback(order_id, ANA, ship)
+    assert await scene.dock.sql("SELECT count(*) FROM refusals") == [(1,)]
+    await sweep_purchases(ship)
+    assert shop.sold == 0
+
+
+async def settled_bought(scene: Scene) -> None:
+    """Bought, says an operator, with the vouchers that came by post."""
+    order_id, one = await _doubted(scene, "posted-1")
+    post = Shelf()
+    for n in range(2):
+        unit = Voucher(sku=YEN, reference=f"p{n}", card_number=Secret(f"POST-{n}"))
+        post.waiting[unit.reference] = unit
+    with suppress(WrongState):
+        await resolve_bought(one.id, {"post": post}, ANA, scene.dock.ship)
+    assert (await scene.dock.order(order_id)).status == "DELIVERED"
 
 
 class _Allows:
@@ -352,9 +437,12 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "cancel": cancel,
     "refund": refund,
     "replace": replace,
-    "approve and buy": purchase,
+    "approve, refused, bought at the next": purchase,
     "approve and cancel": settled,
     "buy ahead": ahead,
+    "a purchase is found": found,
+    "resolve, not bought": settled_unbought,
+    "resolve, bought": settled_bought,
     "policies decide": decided,
     "pump": pumping,
     "wallet credit and reversal": money,
@@ -366,8 +454,8 @@ SCENES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
 }
 ATOMIC: Final = frozenset(SCENES) - {
     "place and retry in bulk", "pump", "wallet credit and reversal", "relay", "deliver",
-    "redeliver", "notices", "approve and buy", "approve and cancel",
-    "policies decide", "buy ahead",
+    "redeliver", "notices", "approve, refused, bought at the next", "approve and cancel",
+    "policies decide", "buy ahead", "a purchase is found", "resolve, not bought", "resolve, bought",
 }  # fmt: skip
 """One transaction changes everything, so a crash leaves the state before or the state after."""
 
@@ -388,6 +476,7 @@ _STATE: Final = {
     "decisions": "SELECT idempotency_key, outcome, face, reason FROM decisions"
     " JOIN orders ON orders.id = order_id",
     "spending": "SELECT currency, spent FROM policy_spending",
+    "refusals": "SELECT order_id, is_open FROM refusals",
     "holds": "SELECT is_open, count(*) FROM purchase_items GROUP BY is_open",
     "events": "SELECT idempotency_key, event_type, count(*) FROM outbox"
     " JOIN orders ON orders.id = order_id GROUP BY idempotency_key, event_type",

@@ -29,6 +29,7 @@ _SECOND: Final = (
     "INSERT INTO purchase_items (purchase_id, order_id, ordinal, is_open)"
     " VALUES (2, {missed}, 1, 0)"
 )
+_REFUSAL: Final = "INSERT INTO refusals (id, order_id, is_open, created_at)"
 
 
 def _changed(*changes: str) -> str:
@@ -73,6 +74,17 @@ BUYING_PLANTS: Final[dict[str, list[Planted]]] = {
         (_purchase("sent_at = 999, attempts = 1"), "purchase 1", ()),
         (_purchase("sent_at = 1, attempts = 1"), "purchase 1", ()),
         (_purchase("sent_at = 5"), "purchase 1", ()),
+    ],
+    "was given by policies after an operator refused, or holds while a refusal does": [
+        (_changed(f"{_REFUSAL} VALUES (1, {{missed}}, 1, 0)"), "approval 1", ()),
+        (
+            _changed(
+                f"{_REFUSAL} VALUES (1, {{missed}}, 0, 0)",
+                "UPDATE approvals SET actor = 'policy:all', state = 'ENDED'",
+            ),
+            "approval 1",
+            ("I4 approval 1: is the policies', and no decision of theirs allows just that",),
+        ),
     ],
     "is for other items than it says": [
         (_purchase("quantity = 2"), "purchase 1", ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ import pytest
 from starship_core.access import Client
 from starship_core.breaker import Rule
 from starship_core.clock import micros
-from starship_core.errors import Ambiguous, InvalidInput
+from starship_core.errors import Ambiguous, InvalidInput, Unavailable
 from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.flows.explain_order import explain_order
-from starship_core.flows.switch_buying import switch_off
+from starship_core.flows.switch_buying import switch_off, switch_on
 from starship_core.model import Money, Refused
 from starship_core.ship import Ship
 from starship_core.store.breakers import ended, find_breaker
@@ -97,6 +98,88 @@ async def test_all_stand_still(dock: Dock, acme: Client) -> None:
     assert await states(dock) == [("north", "PLANNED")]
 
 
+async def test_an_outage_is_bought_elsewhere(dock: Dock, acme: Client, clock: ManualClock) -> None:
+    """North accepts nothing, over and over, under one reference: when its breaker opens, the
+    approval's next vendor is asked, once; who sweeps at the same moment changes nothing.
+    """
+    north, south = Scripted([Unavailable("away")] * 9), Scripted()
+    ship = await at_market(dock, {"north": north, "south": south})
+    order_id = await parked(dock, acme)
+    await approve_fallback(order_id, ANA, ship, vendors=["north", "south"], ceiling=EUROS)
+    for _ in range(40):
+        await asyncio.gather(*(sweep_purchases(ship) for _ in range(3)))
+        clock.advance(seconds=2)
+    assert await states(dock) == [("north", "NOT_BOUGHT"), ("south", "BOUGHT")]
+    assert (len(north.asked), len(set(north.asked)), len(south.asked)) == (5, 1, 1)
+    assert (await dock.order(order_id)).status == "DELIVERED"
+    ((evidence,),) = await dock.sql("SELECT evidence FROM purchases WHERE vendor = 'north'")
+    assert evidence.splitlines()[-1].endswith(
+        "north stands still and has accepted nothing; the next vendor is asked"
+    )
+    assert await dock.sql("SELECT ceiling FROM purchases") == [(10_000,), (10_000,)]
+    await dock.sound()
+
+
+async def test_switched_off_after_it_was_planned(dock: Dock, acme: Client) -> None:
+    """South is asked instead; it refuses, and north, which is on again and was never sent
+    anything, has its turn.
+    """
+    north, south = Scripted(), Scripted([Refused(reason="no")])
+    ship = await at_market(dock, {"north": north, "south": south})
+    order_id = await parked(dock, acme)
+    await approve_fallback(order_id, ANA, ship, vendors=["north", "south"], ceiling=EUROS)
+    await switch_off("vendor:north", ANA, ship)
+    await sweep_purchases(ship)
+    assert await states(dock) == [("north", "NOT_BOUGHT"), ("south", "PLANNED")]
+    await switch_on("vendor:north", ANA, ship)
+    for _ in range(2):
+        await sweep_purchases(ship)
+    assert await states(dock) == [
+        ("north", "NOT_BOUGHT"), ("south", "REFUSED"), ("north", "BOUGHT"),
+    ]  # fmt: skip
+    await dock.sound()
+
+
+async def test_what_is_in_doubt_stays_where_it_is(
+    dock: Dock, acme: Client, clock: ManualClock
+) -> None:
+    """North's breaker is open and south is awake, but nobody knows whether north sold it."""
+    north, south = Scripted([Ambiguous("?")], [Unavailable("away")] * 99), Scripted()
+    ship = await at_market(dock, {"north": north, "south": south})
+    order_id = await parked(dock, acme)
+    await approve_fallback(order_id, ANA, ship, vendors=["north", "south"], ceiling=EUROS)
+    await sweep_purchases(ship)
+    await breaks(ship, "north")
+    for _ in range(30):
+        clock.advance(hours=1)
+        await sweep_purchases(ship)
+    assert await states(dock) == [("north", "NEEDS_REVIEW")]
+    assert south.asked == []
+    await dock.sound()
+
+
+@pytest.mark.parametrize("scope", ["global", "product:card", "breakers", "alone"])
+async def test_it_waits_where_nobody_else_can_be_asked(
+    dock: Dock, acme: Client, clock: ManualClock, scope: str
+) -> None:
+    """All are switched off, stand still, or no other is named: the purchase keeps its reference."""
+    market = {"north": Scripted(), "south": Scripted()}
+    ship = await at_market(dock, market)
+    order_id = await parked(dock, acme)
+    vendors = ["north"] if scope == "alone" else ["north", "south"]
+    await approve_fallback(order_id, ANA, ship, vendors=vendors, ceiling=EUROS)
+    if scope in ("breakers", "alone"):
+        for vendor in vendors:
+            await breaks(ship, vendor)
+    else:
+        await switch_off(scope, ANA, ship)
+    for _ in range(3):
+        await sweep_purchases(ship)
+        clock.advance(seconds=20)
+    assert await states(dock) == [("north", "PLANNED")]
+    assert [port.asked for port in market.values()] == [[], []]
+
+
 async def advised(order_id: int, ship: Ship) -> list[str]:
     return [one.command for one in (await explain_order(order_id, ship)).next]
 
@@ -119,7 +202,8 @@ async def test_explain_advises_to_settle(dock: Dock, acme: Client, clock: Manual
     done = await approve_fallback(order_id, ANA, ship, vendors=["north"], ceiling=EUROS)
     (one,) = done.purchases
     cancel = f'starship order cancel {order_id} --reason "…"'
-    assert await advised(order_id, ship) == [f"starship purchase show {one}", cancel]
+    refuse = f'starship order refuse {order_id} --reason "…"'
+    assert await advised(order_id, ship) == [f"starship purchase show {one}", cancel, refuse]
     await sweep_purchases(ship)
     assert await advised(order_id, ship) == [f"starship purchase show {one}"]
     for _ in range(30):

@@ -153,8 +153,28 @@ def test_a_secret_in_an_answer_is_a_fault_not_an_output() -> None:
     """Only a deliberate `reveal()` shows one."""
     result = run(leaking, "--json")
 
-    assert isinstance(result.exception, TypeError)
-    assert "1234" not in result.output
+    assert (result.exit_code, "1234" in result.output) == (2, False)
+    problem = json.loads(result.stdout)["error"]["problems"][0]
+    assert problem.startswith("this should not happen: TypeError. Please report it")
+
+
+def test_a_fault_is_told_without_a_traceback() -> None:
+    """Its class and its places, so that it can be reported; its text may quote anything."""
+
+    @click.command()
+    @making
+    async def faulty(_call: Call) -> None:
+        raise RuntimeError("CODE-1234")
+
+    result = run(faulty)
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = result.stderr.splitlines()
+    assert told[0] == (
+        "Error: this should not happen: RuntimeError. Please report it with these lines:"
+    )
+    assert told[-1].endswith(" faulty")
+    assert "CODE-1234" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_change_says_whose_hand_it_is() -> None:
@@ -269,4 +289,4 @@ def test_a_reading_command_has_no_hand() -> None:
     def forgetful(call: Call) -> None:
         call.answer(call.by)
 
-    assert isinstance(run(forgetful).exception, AssertionError)
+    assert "this should not happen: AssertionError" in run(forgetful).stderr

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 import pytest
 import rich_click as click
+import structlog
 from click.testing import CliRunner, Result
 
 from starship_core.access import Client
@@ -29,7 +30,15 @@ from starship_core.model import Accepted, Money, VendorOrder
 from starship_core.pool import Pool
 from starship_core.reconciliation import finding, stock
 from starship_core.reconciliation.finding import MOST, Finding, Kind
-from starship_core.reconciliation.report import OURS, Report, reconcile, sweep_reconcile, tell
+from starship_core.reconciliation.orders import waiting_orders
+from starship_core.reconciliation.report import (
+    OURS,
+    Report,
+    Subject,
+    reconcile,
+    sweep_reconcile,
+    tell,
+)
 from starship_core.ship import Ship
 from starship_core.store.notices import list_notices, notify
 from starship_core.testing.clock import ManualClock
@@ -369,6 +378,29 @@ async def test_a_vendor_that_is_down_stops_nothing(scene: Scene) -> None:
     assert (looked["statement of north"], looked["statement of south"]) == (False, True)
 
 
+async def test_a_part_that_fails_hides_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours: a finding that names it and quotes nothing; the log says where."""
+
+    async def broken(_ship: Ship) -> list[Finding]:
+        raise RuntimeError("CODE-1234")
+
+    kept = Subject("kept", "what is sound", waiting_orders)
+    monkeypatch.setattr(
+        "starship_core.reconciliation.report.OURS", (Subject("faulty", "a part", broken), kept)
+    )
+    with structlog.testing.capture_logs() as logs:
+        report = await reconcile(scene.ship)
+    (found,) = report.findings
+    assert (found.kind, found.subject, found.problem) == (
+        "part.unseen", "part:faulty",
+        "a part: could not be looked at: it ended with RuntimeError; the log says where",
+    )  # fmt: skip
+    assert [part.looked for part in report.parts[:2]] == [False, True]
+    assert [(each["event"], each["part"]) for each in logs] == [("reconcile.part_failed", "faulty")]
+
+
 # --- causes, bounds, notices ---------------------------------------------------------------------
 async def test_why_an_order_waits_and_what_is_next(scene: Scene) -> None:
     """Its purchase, the pool, a vendor, or nothing: each with its own command."""
@@ -499,6 +531,19 @@ async def test_exit_codes_for_cron(dock: Dock) -> None:
     dock.ship.config.path.write_text('[database]\nurl = "postgresql://nobody@127.0.0.1:1/none"\n')
     result = await run(dock, "--json")
     assert (result.exit_code, set(msgspec.json.decode(result.stdout))) == (2, {"error"})
+
+
+async def test_a_fault_of_ours_is_no_traceback(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2, with the class and the places; not what the fault quotes."""
+
+    def broken(_ship: Ship) -> None:
+        raise RuntimeError("CODE-1234")
+
+    monkeypatch.setattr("starship_core.reconciliation.report.subjects", broken)
+    result = await run(dock)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "this should not happen: RuntimeError" in result.stderr
+    assert "CODE-1234" not in result.stderr
 
 
 async def test_the_document(dock: Dock) -> None:

@@ -135,6 +135,8 @@ async def test_anothers_ids_elsewhere(shop: Shop, acme: Caller, bolt: Caller) ->
     listed = [each["id"] for each in await acme.get("/orders?limit=100")]
     theirs = [each["id"] for each in await bolt.get("/orders?limit=100")]
     assert (listed, theirs) == ([2, 1], [3])
+    told = [{each["data"]["id"] for each in await who.get("/events")} for who in (acme, bolt)]
+    assert told == [{1, 2}, {3}]  # positions are each client's own
 
 
 async def test_every_route_asks_for_a_credential(shop: Shop, acme: Caller) -> None:

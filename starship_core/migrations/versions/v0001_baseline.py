@@ -619,6 +619,26 @@ def upgrade() -> None:
         sqlite_where=sa.text("position IS NOT NULL"),
     )
     op.create_table(
+        "refusals",
+        sa.Column("id", BigInt, autoincrement=True, nullable=False),
+        sa.Column("order_id", BigInt, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("is_open", BigInt, server_default="1", nullable=False),
+        sa.Column("created_at", BigInt, nullable=False),
+        sa.Column("updated_at", BigInt, nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_refusals_order_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refusals")),
+    )
+    op.create_index(
+        "uq_refusals_open",
+        "refusals",
+        ["order_id"],
+        unique=True,
+        postgresql_where=sa.text("is_open = 1"),
+        sqlite_where=sa.text("is_open = 1"),
+    )
+    op.create_table(
         "transactions",
         sa.Column("id", BigInt, autoincrement=True, nullable=False),
         sa.Column("wallet_id", BigInt, nullable=False),

@@ -13,7 +13,7 @@ from starship_core.ship import Vendor
 from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.sweeps import SWEEPS
 from starship_core.testing.clock import ManualClock
-from tests.e2e.admin.conftest import Hand, audited
+from tests.e2e.admin.conftest import Employ, Hand, audited
 from tests.e2e.servers import Caller, Shop
 from tests.integration.scripted import CAREFUL, Scripted
 
@@ -54,6 +54,41 @@ async def test_approved_bought_delivered(
     assert (shown["approved_by"], shown["approved_because"]) == ("operator:bob", "ticket 771")
     assert len((await acme.get(path))["vouchers"]) == 3
     assert [row[:3] for row in await audited(shop, f"order:{placed['id']}")] == [
+        ("order.approve", "operator:bob", "ticket 771"),
+        ("order.purchase", "purchases", ""),
+    ]
+
+
+async def test_refused_it_is_not_bought(
+    shop: Shop, acme: Caller, bob: Hand, employ: Employ, north: Scripted
+) -> None:
+    """Needs the ability to approve and a reason; voided, on record, and told in the queue. Again it
+    is 409, and after an approval it is bought after all.
+    """
+    placed = await acme.order("waits-0001")
+    path = f"/orders/{placed['id']}"
+    eve = await employ("eve", "cancel")
+    assert await eve.refused(f"{path}/refuse", {"reason": "no"}, 403) == (
+        "FORBIDDEN", {"ability": "approve"},
+    )  # fmt: skip
+    assert await bob.refused(f"{path}/refuse", {}, 400) == ("INVALID_INPUT", {"field": "reason"})
+    assert await bob.refused("/orders/99/refuse", {"reason": "no"}, 404) == ("NOT_FOUND", None)
+    (purchase,) = (await bob.post(f"{path}/approve", YES))["purchases"]
+    done = await bob.post(f"{path}/refuse", {"reason": "Monday's stock"})
+    assert (done["status"], done["sub_status"]) == ("PENDING", "VENDOR_ORDER_PENDING")
+    assert (await bob.get(f"/purchases/{purchase}"))["state"] == "VOIDED"
+    again = await bob.refused(f"{path}/refuse", {"reason": "again"}, 409)
+    assert again == ("WRONG_STATE", {"found": "PENDING"})
+    (queued,) = await bob.get("/queue")
+    assert (queued["refused_by"], queued["refused_because"]) == ("operator:bob", "Monday's stock")
+    await sweep_purchases(shop.ship)
+    assert north.asked == []
+    await bob.post(f"{path}/approve", YES)
+    await sweep_purchases(shop.ship)
+    assert (await bob.get(path))["status"] == "DELIVERED"
+    assert [row[:3] for row in await audited(shop, f"order:{placed['id']}")] == [
+        ("order.approve", "operator:bob", "ticket 771"),
+        ("order.refuse", "operator:bob", "Monday's stock"),
         ("order.approve", "operator:bob", "ticket 771"),
         ("order.purchase", "purchases", ""),
     ]

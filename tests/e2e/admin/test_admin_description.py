@@ -43,6 +43,7 @@ OURS = {
 GOOD: dict[str, Any] = {
     "/orders/{order_id}/refund": {"items": [1]},
     "/orders/{order_id}/replace": {"item": 1},
+    "/orders/{order_id}/refuse": {"reason": "x"},
     "/orders/{order_id}/approve": {"vendors": ["north"], "ceiling": "60.00", "reason": "x"},
     "/purchases/{purchase_id}/not-bought": {"evidence": "x"},
     "/targets/{product_id}/{denomination}": {"minimum": 1, "maximum": 2},

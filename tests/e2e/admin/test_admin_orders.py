@@ -44,6 +44,7 @@ async def test_the_queue_is_what_waits_oldest_first(
         "quantity": 3, "amount": "60.00", "amount_currency": "GBP", "refunded_amount": "0.00",
         "delivered_quantity": 0, "pendingItems": 3, "fulfilledFromCache": 0, "revision": 1,
         "placed_at": "2027-01-01T00:01:00Z", "delivered_at": None, "missing": 3, "pool_holds": 2,
+        "refused_by": None, "refused_because": None,
     }  # fmt: skip
     assert answer.headers["X-Total-Count"] == "3"
     (second,) = await bob.get("/queue", client_id=2, limit=1)
