@@ -125,13 +125,14 @@ class Trail:
 
     def advance(self) -> Seen:
         """How far all is settled now."""
-        place = self.seen.place
+        place, last = self.seen.place, None
         units = place.units
         while self._open and self._open[0].settled:
-            one = self._open.popleft()
-            units += one.units
-            place = Place(one.end, one.number, one.digest, units, place.changed)
-        self.seen = msgspec.structs.replace(self.seen, place=place)
+            last = self._open.popleft()
+            units += last.units
+        if last is not None:
+            place = Place(last.end, last.number, last.digest, units, place.changed)
+            self.seen = msgspec.structs.replace(self.seen, place=place)
         return self.seen
 
     def _follow(self, one: _Open) -> bool:
