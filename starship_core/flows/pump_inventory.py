@@ -16,7 +16,6 @@ from typing import Final, Protocol, TypeVar
 from starship_core.audit import By, record
 from starship_core.buying import filling
 from starship_core.clock import micros, moment
-from starship_core.database import Database
 from starship_core.errors import Unavailable, WrongState
 from starship_core.lease import Lease, leased
 from starship_core.model import Sku, Voucher
@@ -36,6 +35,7 @@ from starship_core.stock.receiving import (
     take_back,
     write,
 )
+from starship_core.stock.rehearsal import Rehearsal
 from starship_core.stock.report import OfTarget, Pumped, Tally
 from starship_core.stock.table import (
     CHUNK,
@@ -110,7 +110,7 @@ async def rehearse(
 ) -> Pumped:
     """What `pump` would do with what the sources have now. Writes and confirms nothing."""
     begun = [] if brought else await filling.look_at_levels(ship)
-    run = _Rehearsal(ship.database, Rations(begun))
+    run = Rehearsal(ship.database, Rations(begun))
     for name, source in (ship.sources if sources is None else sources).items():
         await _drain(ship, (name, source), run, progress)
     if sources is None and not run.tally.faulty:
@@ -165,33 +165,6 @@ async def _drain(
         run.tally.passed_over(name, *passed_over(name, source))
     except Fault as fault:
         run.tally.fault(name, str(fault))
-
-
-class _Rehearsal:
-    """Counts, and leaves everything as it is."""
-
-    def __init__(self, database: Database, rations: Rations) -> None:
-        self.tally = Tally()
-        self.rations = rations
-        self._database = database
-
-    async def recall(self, origins: Sequence[str], reason: str) -> None:
-        """Would block what is undelivered."""
-
-    async def prepare(self, judge: Judge, chunk: Sequence[Voucher]) -> Prepared:
-        return Prepared(await asyncio.to_thread(judge.all, chunk))
-
-    async def store(self, ready: Prepared) -> Written:
-        units = ready.units
-        told = self.rations.cut(compare(units, await self._database.read(look_up, units)))
-        self.rations.count(told)
-        return Written(told)
-
-    async def tell(self, written: Written) -> None:
-        """Nobody is told."""
-
-    async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
-        """Tells the source nothing."""
 
 
 class _Pump:
