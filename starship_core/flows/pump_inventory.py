@@ -17,6 +17,7 @@ from starship_core.audit import By, record
 from starship_core.buying import filling
 from starship_core.clock import micros, moment
 from starship_core.errors import Unavailable, WrongState
+from starship_core.garbage import settled
 from starship_core.lease import Lease, leased
 from starship_core.model import Sku, Voucher
 from starship_core.ports import InventorySource, Transaction
@@ -76,8 +77,9 @@ async def pump(
         await run.resume()
         begun = await filling.look_at_levels(ship)
         run.rations = Rations([] if brought else begun)
-        for name, source in (ship.sources if sources is None else sources).items():
-            await _drain(ship, (name, source), run, progress)
+        with settled():
+            for name, source in (ship.sources if sources is None else sources).items():
+                await _drain(ship, (name, source), run, progress)
         targets = [] if brought else await run.fill_up(begun, every_source=sources is None)
         await run.mirror()
         report = run.tally.report(targets)
