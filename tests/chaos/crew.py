@@ -106,11 +106,19 @@ class Crew:
             )
 
     async def ends(self) -> list[int]:
-        """SIGTERM to each; their exit statuses."""
+        """SIGTERM to each, once it is at work; their exit statuses."""
+        async with asyncio.timeout(60):
+            while self._starting():  # noqa: ASYNC110  # another process does it
+                await asyncio.sleep(0.1)
         for hand in self._hands:
             hand.terminate()
         async with asyncio.timeout(60):
             return [await hand.wait() for hand in self._hands]
+
+    def _starting(self) -> bool:
+        """One was started again a moment ago, and has not said yet that it began."""
+        began = [line for line in self._log.read_text().splitlines() if "worker.began" in line]
+        return not all(any(f":{hand.pid}:" in line for line in began) for hand in self._hands)
 
     async def gone(self) -> None:
         """Whatever state they are in."""

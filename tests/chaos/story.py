@@ -56,6 +56,7 @@ class Ended(Struct, kw_only=True):
 
     figures: dict[str, str]
     checks: dict[str, list[str]]
+    attacks: Counter[str]
 
 
 class Attack:
@@ -142,7 +143,8 @@ class Attack:
             "orders read back": f"{len(read)}",
             "verify": f"{verified:.1f} s",
         }
-        return Ended(figures=figures, checks=checks)
+        attacks = Counter({"server kills": self.killer.kills, **self.crew.counts})
+        return Ended(figures=figures, checks=checks, attacks=attacks)
 
     def _unanswered(self) -> list[str]:
         return [f"{asked.key}: no answer at all" for asked in self.load.asked if not asked.answers]
@@ -234,21 +236,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     console.print(f"chaos: {kills} kills in {given.seconds} s, seed {seed}")
     found: dict[str, list[str]] = {}
+    attacks: Counter[str] = Counter()
     for phase in phases(given.seconds, kills):
         with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
-            found |= _phase(phase, Path(name), seed, console)
+            ended = _phase(phase, Path(name), seed, console)
+        found |= {f"{phase.name}: {check}": said for check, said in ended.checks.items()}
+        attacks += ended.attacks
     failed = sum(bool(evidence) for evidence in found.values())
+    console.print("all in all", ", ".join(f"{n} {name}" for name, n in attacks.items()))
     console.print(f"{len(found) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str, list[str]]:
+def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> Ended:
     with redis_server(folder / "redis") as redis, database_of(phase, folder) as url:
         try:
             ended = asyncio.run(attacked(phase, folder, (url, redis), seed))
         except* NoServer as gone:
             said = [str(each) for each in gone.exceptions]
-            ended = Ended(figures={}, checks={"servers come back": said})
+            ended = Ended(figures={}, checks={"servers come back": said}, attacks=Counter())
     table = Table(title=phase.name, title_justify="left", show_header=False)
     for what, figure in ended.figures.items():
         table.add_row(what, figure)
@@ -262,4 +268,4 @@ def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str,
     if any(ended.checks.values()):
         for log in [*sorted(folder.glob("server-*.log")), *folder.glob("workers.log")]:
             sys.stdout.write(f"--- the end of {log.name}\n{log.read_text()[-4000:]}\n")
-    return {f"{phase.name}: {check}": evidence for check, evidence in ended.checks.items()}
+    return ended
