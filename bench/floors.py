@@ -42,6 +42,9 @@ FLOORS = {
     "webhooks": at_least(0.3),
     **{f"import_{adapter}": at_most(50) for adapter in ("bamboo", "pinelabs", "voucherkart")},
     **{f"buy_{adapter}": at_most(1) for adapter in ("bamboo", "pinelabs", "voucherkart")},
+    "arrival_p99": at_most(1),
+    "pump": at_least(0.3),
+    "pump_memory": at_most(32),
 }
 
 

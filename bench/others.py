@@ -14,10 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import arrivals
 import asyncpg
 import httpx2
 import webhooks
-from deployment import BY, STARSHIP, Bench, build, fill, opened, serving
+from deployment import BY, STARSHIP, Bench, build, fill, memory_mb, opened, serving, unique
 from floors import Line
 from hitpath import Plan, created, play
 from redis.asyncio import Redis
@@ -37,6 +38,7 @@ async def measure(plan: Plan, server_url: str) -> list[Line]:
         *await _bulk(plan, server_url),
         *await _pump(plan, server_url),
         await webhooks.measure(plan, server_url),
+        *await arrivals.measure(plan, server_url),
         *_start_up(plan),
     ]
 
@@ -107,28 +109,51 @@ async def _client(ship: Ship, bench: Bench) -> Client:
 
 
 async def _pump(plan: Plan, server_url: str) -> list[Line]:
-    """CSV → encrypted stock → Redis, against COPY of the same rows and pipelined ZADD."""
+    """CSV → encrypted stock → Redis, against COPY of the same rows and pipelined ZADD, in turn."""
     count = 20_000 if plan.quick else 100_000
-    url = await created(server_url, "bench_pump")
-    bench = await build(plan.folder / "pump", url, plan.redis + "?db=4")
+    pairs = []
+    for number in range(plan.rounds):
+        url = await created(server_url, f"bench_pump_{number}")
+        bench = await build(plan.folder / f"pump-{number}", url, plan.redis + "?db=4")
+        pumped, grown = await _pumped(bench, count)
+        if await _pooled(url) != count:
+            raise SystemExit(f"the pump left {await _pooled(url)} of {count} pooled")
+        bare = await _copy_and_zadd(plan, server_url, url)
+        plan.say(f"pump: {count / pumped:,.0f}/s, bare {count / bare:,.0f}/s")
+        pairs.append((bare / pumped, pumped, bare, grown))
+    ratio, pumped, bare, grown = (median(figures) for figures in zip(*pairs, strict=True))
+    detail = f"{count / pumped:,.0f} vouchers/s, bare {count / bare:,.0f}/s"
+    name = f"pump of {count:,}"
+    return [
+        Line("pump", f"{name}, ratio to COPY and ZADD", ratio, f"{ratio:.2f}", detail),
+        Line("pump_memory", f"{name}: memory grown after its first quarter", grown,
+             f"{grown:.0f} MB"),
+    ]  # fmt: skip
+
+
+async def _pumped(bench: Bench, count: int) -> tuple[float, float]:
+    """(seconds, megabytes by which memory grew after the first quarter)."""
     inbox = bench.folder / "inbox"
     inbox.mkdir()
     _write_csv(inbox / "vouchers.csv", bench.products, count)
     settings = bench.folder / "starship.toml"
     text = settings.read_text().replace('"fx-fixed"]', '"fx-fixed", "source-csv"]')
     settings.write_text(text + f'\n[sources.csv]\nuse = "source-csv"\nfolder = "{inbox}"\n')
-    began = time.perf_counter()
+    done, memory = 0, [0.0]
+
+    def progress(units: int) -> None:
+        nonlocal done
+        done += units
+        if done >= count / 4:
+            memory.append(memory_mb(os.getpid()))
+
     async with opened(bench.folder) as ship:
-        report = await pump(ship, by=BY)
-    pumped = time.perf_counter() - began
-    if await _pooled(url) != count:
-        raise SystemExit(f"the pump left {await _pooled(url)} of {count} pooled: {report}")
-    bare = await _copy_and_zadd(plan, server_url, url)
-    ratio = bare / pumped
-    detail = f"{count / pumped:,.0f} vouchers/s, bare {count / bare:,.0f}/s"
-    return [
-        Line("pump", f"pump of {count:,}, ratio to COPY and ZADD", ratio, f"{ratio:.2f}", detail)
-    ]
+        began = time.perf_counter()
+        report = await pump(ship, by=BY, progress=progress)
+        pumped = time.perf_counter() - began
+    if report.failed:
+        raise SystemExit(f"the pump failed: {report}")
+    return pumped, max(memory) - memory[1]
 
 
 _CSV = (
@@ -160,7 +185,7 @@ async def _copy_and_zadd(plan: Plan, server_url: str, pumped_url: str) -> float:
     rows = [tuple(row) for row in await pumped.fetch("SELECT * FROM vouchers")]
     await pumped.close()
     url = await created(server_url, "bench_copy")
-    await build(plan.folder / "copy", url, plan.redis + "?db=5")
+    await build(plan.folder / unique("copy"), url, plan.redis + "?db=5")
     db, redis = await asyncpg.connect(url), Redis.from_url(plan.redis + "?db=5")
     began = time.perf_counter()
     await db.copy_records_to_table("vouchers", records=rows)

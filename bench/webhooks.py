@@ -50,7 +50,7 @@ async def measure(plan: Plan, server_url: str) -> Line:
     count = 1_000 if plan.quick else 5_000
     url = await created(server_url, "bench_webhooks")
     bench = await build(plan.folder / "webhooks", url, plan.redis + "?db=5")
-    _with_webhooks(bench)
+    with_webhooks(bench)
     with receiving() as target:
         async with opened(bench.folder) as ship:
             await _queued(ship, target, count)
@@ -66,7 +66,8 @@ async def measure(plan: Plan, server_url: str) -> Line:
     )
 
 
-def _with_webhooks(bench: Bench) -> None:
+def with_webhooks(bench: Bench) -> None:
+    """Switch the transport of webhooks on."""
     settings = bench.folder / "starship.toml"
     text = settings.read_text().replace('"fx-fixed"]', '"fx-fixed", "notify-webhook"]')
     settings.write_text(text + '\n[notifiers.webhooks]\nuse = "notify-webhook"\n')

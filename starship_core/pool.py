@@ -85,7 +85,7 @@ class Pool:
     async def load_all(self, entries: Mapping[Sku, Iterable[tuple[int, int]]]) -> None:
         """As `load`, of several skus."""
         await self._ask_all(
-            ("ZADD", self._key(sku), *[n for id_, at in chunk for n in (_score(at), id_)])
+            ("ZADD", self._key(sku), *[text for entry in chunk for text in _added(*entry)])
             for sku, some in entries.items()
             for chunk in _chunks(some)
         )
@@ -282,6 +282,11 @@ def _scored(reply: Any) -> list[tuple[int, int]]:
 def _score(expires_at: int) -> int:
     """Whole seconds: microseconds of the year 9999 would not be exact in Redis' doubles."""
     return expires_at // 1_000_000
+
+
+def _added(voucher_id: int, expires_at: int) -> tuple[bytes, bytes]:
+    """Score and member, as bytes: what is not yet text costs the library far more time."""
+    return b"%d" % _score(expires_at), b"%d" % voucher_id
 
 
 def _chunks(entries: Iterable[T]) -> Iterator[list[T]]:

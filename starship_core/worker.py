@@ -1,8 +1,9 @@
 """The worker: runs what is due, a task a kind, until it is told to stop; then finishes what it has.
 
-The tables hold the work, and every worker looks there every two seconds by itself. arq is only the
-alarm clock: one job, `wake(kind)`, makes some worker look at a kind at once. A Redis that is away,
-hangs, or was flushed therefore delays by those two seconds, and loses nothing.
+The tables hold the work, and every worker looks there every two seconds by itself; at a kind that
+had something to do a moment ago, ten times a second. arq is only the alarm clock: one job,
+`wake(kind)`, makes some worker look at a kind at once. A Redis that is away, hangs, or was flushed
+therefore delays by those two seconds, and loses nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -36,6 +38,10 @@ from starship_core.sweeps import State, Sweep, look
 
 POLL_SECONDS: Final = 2.0
 """Between two looks at the tables."""
+LIVELY_SECONDS: Final = 2 * POLL_SECONDS
+"""So long after it did something, a kind without slots is looked at more often than that…"""
+LIVELY_POLL_SECONDS: Final = 0.1
+"""… this often: under load there is always more to come, and nobody should wait for the poll."""
 BEAT_SECONDS: Final = 10
 """Between two signs of life in the table of workers."""
 DRAIN_SECONDS: Final = 30.0
@@ -137,14 +143,18 @@ class Worker:
     async def _attend(self, sweep: Sweep) -> None:
         """One kind: never twice at once in this process, and none waits for another."""
         due = self._due[sweep.kind]
+        lively_until = 0.0
         while True:
-            await due.wait()
+            lively = time.monotonic() < lively_until
+            with suppress(TimeoutError):
+                await asyncio.wait_for(due.wait(), LIVELY_POLL_SECONDS if lively else None)
             if self._stopping.is_set():
                 return
             due.clear()
             try:
                 done = await self._sweep(sweep)
                 if done:
+                    lively_until = 0 if sweep.every else time.monotonic() + LIVELY_SECONDS
                     await self._after(sweep)
             except StarshipError as error:  # the database; what was begun is due again by itself
                 _log.warning("sweep.cut_off", kind=sweep.kind, reason=str(error))

@@ -15,9 +15,11 @@ from pathlib import Path
 from time import perf_counter
 
 import buying
+import deciding
 import outage
 import story
 from reckoning import reckon
+from reconciling import reconciled
 from server import Deployment
 from story import Scene
 from telling import Teller, Untrue
@@ -51,17 +53,19 @@ CHAPTERS = (
     buying.answered_too_late,
     buying.approved,
     buying.refused,
+    deciding.allowed,
+    buying.found,
     outage.outage,
     story.bulk,
     story.cancel,
     story.strangers,
     story.one_after_another,
     story.rush,
-    buying.found,
     buying.counted,
+    reconciled,
     reckon,
 )
-"""In order. The vendor that does not answer comes early: it is asked again a minute later."""
+"""In order. The vendor that does not answer comes early: it calls back some seconds later."""
 
 
 def tell(scene: Scene) -> None:
@@ -76,9 +80,9 @@ def tell(scene: Scene) -> None:
         server.quietly("init", folder.name, "--with-sandboxes")
         server.folder = folder
         (folder / "vouchers").mkdir(exist_ok=True)
-        server.sets("vendors.pinelabs", "timeout", 2.0)
-        server.sets("buying", "breaker_failures", 2)
-        server.sets("buying", "breaker_rest_seconds", 5)
+        buying.configured(scene)
+        deciding.configured(scene)
+        server.sets("notices", "low_balance", {"JPY": "8000000"})
         teller.does("starship up --with-sandboxes")
     with server.up():
         teller.sees(f"vendors to try things at: {', '.join(server.vendors)}")

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,16 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 import redis
+from commands import Ended, all_typed, typed
 from shop import Customer
 from telling import Teller
 
 from starship_core.config import load
+from starship_core.config_template import toml
 from starship_core.embedded import redis_url
 from starship_core.embedded_sandboxes import LIFELINE
 
 STARSHIP = str(Path(sys.executable).with_name("starship"))
-OPERATOR = "ana"
 _PATIENCE = 60
 
 
@@ -53,34 +54,43 @@ class Deployment:
         self._teller = teller
         self._ending = ExitStack()
 
-    def sets(self, section: str, field: str, value: float) -> None:
+    def sets(self, section: str, field: str, value: Any) -> None:
         """Change a line of `starship.toml`, where every setting stands with its default."""
         file = self.folder / "starship.toml"
         head, mark, rest = file.read_text().partition(f"\n[{section}]\n")
-        changed, found = re.subn(f"(?m)^# {field} = .*$", f"{field} = {value}", rest, count=1)
+        line = f"{field} = {toml(value)}"
+        changed, found = re.subn(f"(?m)^(# )?{field} =.*$", lambda _: line, rest, count=1)
         if not found:
             raise RuntimeError(f"{file} has no [{section}] {field}")
         file.write_text(head + mark + changed)
-        self._teller.does(f"starship.toml: [{section}] {field} = {value}")
+        self._teller.does(f"starship.toml: [{section}] {line}")
+
+    def adds(self, section: str, **fields: Any) -> None:
+        """A section of a plugin that was not there, and the plugin to those that are enabled."""
+        config = load(self.folder / "starship.toml")
+        enabled = config.plugins.enabled
+        if fields["use"] not in enabled:
+            self.sets("plugins", "enabled", [*enabled, fields["use"]])
+        lines = [f"{name} = {toml(value)}" for name, value in fields.items()]
+        with config.path.open("a") as file:
+            file.write("\n".join(("", f"[{section}]", *lines, "")))
+        self._teller.does(f"starship.toml: [{section}] {', '.join(lines)}")
 
     def starship(self, command: str) -> Any:
         """Type `starship …` in the folder; the JSON that it answers with."""
-        self._teller.does(f"starship {command}")
-        return self.quietly(*shlex.split(command))
+        return self.starships(command)[0]
 
-    def quietly(self, *words: str) -> Any:
-        """The same, without telling."""
-        done = subprocess.run(
-            [STARSHIP, *words, "--json"],
-            cwd=self.folder,
-            env=os.environ | {"STARSHIP_OPERATOR": OPERATOR},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise RuntimeError(f"starship {' '.join(words)}:\n{done.stderr or done.stdout}")
-        return json.loads(done.stdout)
+    def starships(self, *commands: str) -> list[Any]:
+        """Several commands at the same time."""
+        for command in commands:
+            self._teller.does(f"starship {command}")
+        words = [[*shlex.split(command), "--json"] for command in commands]
+        return [_answer(*each) for each in zip(words, all_typed(words, self.folder), strict=True)]
+
+    def quietly(self, *words: str, ends: int = 0) -> Any:
+        """One, without telling; it has to end with this status."""
+        typed_words = [*words, "--json"]
+        return _answer(typed_words, typed(typed_words, self.folder), ends)
 
     @contextmanager
     def up(self) -> Iterator[None]:
@@ -135,21 +145,42 @@ class Deployment:
     def log_tail(self) -> str:
         return "\n".join((self.folder / "server.log").read_text().splitlines()[-20:])
 
-    def new_customer(self, name: str, currency: str, money: str) -> tuple[Customer, int]:
-        """A client with a key that must sign, and a wallet with money; the wallet's id."""
-        made = self.starship(f"client create {name}")
-        self.quietly("client", "set", name, "--require-signatures")
-        wallet = self.starship(f"wallet open {made['client_id']} {currency}")["id"]
-        self.starship(f"wallet credit {wallet} {money} --reference BANK-{name.upper()}-1")
-        customer = Customer(name, self.url, made["api_key"], made["secret"], made["signing_secret"])
-        return customer, wallet
+    def new_customers(self, money: Mapping[str, tuple[str, str]]) -> list[tuple[Customer, int]]:
+        """Clients with a key that must sign, and with a wallet: currency and amount by name."""
+        made = self.starships(*(f"client create {name}" for name in money))
+        self.starships(*(f"client set {name} --require-signatures" for name in money))
+        wallets = self.starships(
+            *(
+                f"wallet open {one['client_id']} {currency}"
+                for one, (currency, _) in zip(made, money.values(), strict=True)
+            )
+        )
+        self.starships(
+            *(
+                f"wallet credit {wallet['id']} {amount} --reference BANK-{name.upper()}-1"
+                for wallet, (name, (_, amount)) in zip(wallets, money.items(), strict=True)
+            )
+        )
+        return [
+            (Customer(name, self.url, one["api_key"], one["secret"], one["signing_secret"]),
+             wallet["id"])
+            for name, one, wallet in zip(money, made, wallets, strict=True)
+        ]  # fmt: skip
 
-    def flush_redis(self) -> int:
-        """FLUSHALL; how many keys there were."""
+    def flush_redis(self, *keys: str) -> int:
+        """Delete these keys, or with FLUSHALL every one; how many there were."""
         url = redis_url(load(self.folder / "starship.toml"))
         if url is None:
             raise RuntimeError("the embedded Redis is not there")
         with redis.Redis.from_url(url) as server:
-            keys = int(server.dbsize())
+            if keys:
+                return int(server.delete(*keys))
+            there = int(server.dbsize())
             server.flushall()
-        return keys
+        return there
+
+
+def _answer(words: Sequence[str], ended: Ended, ends: int = 0) -> Any:
+    if ended.status != ends:
+        raise RuntimeError(f"starship {' '.join(words)}:\n{ended.complained or ended.said}")
+    return json.loads(ended.said)

@@ -85,17 +85,18 @@ def stock_and_clients(scene: Scene) -> None:
     with teller.chapter(
         "Three clients", "Each has a key, a secret, a signing secret, and a wallet with money."
     ):
-        for name, currency, money in (
-            ("acme", "EUR", "50000.00"),
-            ("borealis", "USD", "50000.00"),
-            ("calypso", "JPY", "9000000"),
-        ):
-            made, wallet = server.new_customer(name, currency, money)
-            scene.customers[name], scene.wallets[name] = made, wallet
+        money = {
+            "acme": ("EUR", "50000.00"),
+            "borealis": ("USD", "50000.00"),
+            "calypso": ("JPY", "9000000"),
+        }
+        for made, wallet in server.new_customers(money):
+            scene.customers[made.name], scene.wallets[made.name] = made, wallet
+            currency, amount = money[made.name]
             teller.check(
-                f"{name} sees {money} {currency}",
-                str(scene.balance(name, made.connect())),
-                money,
+                f"{made.name} sees {amount} {currency}",
+                str(scene.balance(made.name, made.connect())),
+                amount,
             )
 
 

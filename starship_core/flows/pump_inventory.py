@@ -2,8 +2,9 @@
 
 One transaction takes a chunk into the stock and puts it on sale; then Redis is told, then the
 source. A crash before the last step only means that the source offers the same units again, and
-their origin is known. While a chunk is being written, the next is read. What a target still misses
-after all sources is planned to be bought (`buying/filling.py`); nothing is sent to a vendor here.
+their origin is known. While a chunk is being inserted, the one before it is told to Redis and to
+the source, and the next is read and encrypted. What a target still misses after all sources is
+planned to be bought (`buying/filling.py`); nothing is sent to a vendor here.
 """
 
 from __future__ import annotations
@@ -15,18 +16,27 @@ from typing import Final, Protocol, TypeVar
 from starship_core.audit import By, record
 from starship_core.buying import filling
 from starship_core.clock import micros, moment
-from starship_core.database import Database
 from starship_core.errors import Unavailable, WrongState
+from starship_core.garbage import settled
 from starship_core.lease import Lease, leased
-from starship_core.model import Sku
+from starship_core.model import Sku, Voucher
 from starship_core.ports import InventorySource, Transaction
 from starship_core.ship import Ship
 from starship_core.stock.expiry import take_out_expired
-from starship_core.stock.intake import LEFT, Judge, Judged, Unit, compare
+from starship_core.stock.intake import LEFT, Judge, compare
 from starship_core.stock.mirror import mirror
 from starship_core.stock.pulling import Fault, chunks, confirm, passed_over, recalled
 from starship_core.stock.rations import Rations
-from starship_core.stock.receiving import look_up, sealed, store, take_back
+from starship_core.stock.receiving import (
+    Prepared,
+    Written,
+    look_up,
+    prepared,
+    rejudged,
+    take_back,
+    write,
+)
+from starship_core.stock.rehearsal import Rehearsal
 from starship_core.stock.report import OfTarget, Pumped, Tally
 from starship_core.stock.table import (
     CHUNK,
@@ -67,8 +77,9 @@ async def pump(
         await run.resume()
         begun = await filling.look_at_levels(ship)
         run.rations = Rations([] if brought else begun)
-        for name, source in (ship.sources if sources is None else sources).items():
-            await _drain(ship, (name, source), run, progress)
+        with settled():
+            for name, source in (ship.sources if sources is None else sources).items():
+                await _drain(ship, (name, source), run, progress)
         targets = [] if brought else await run.fill_up(begun, every_source=sources is None)
         await run.mirror()
         report = run.tally.report(targets)
@@ -101,7 +112,7 @@ async def rehearse(
 ) -> Pumped:
     """What `pump` would do with what the sources have now. Writes and confirms nothing."""
     begun = [] if brought else await filling.look_at_levels(ship)
-    run = _Rehearsal(ship.database, Rations(begun))
+    run = Rehearsal(ship.database, Rations(begun))
     for name, source in (ship.sources if sources is None else sources).items():
         await _drain(ship, (name, source), run, progress)
     if sources is None and not run.tally.faulty:
@@ -117,7 +128,9 @@ class _Run(Protocol):
     rations: Rations
 
     async def recall(self, origins: Sequence[str], reason: str) -> None: ...
-    async def store(self, units: list[Judged]) -> list[Judged]: ...
+    async def prepare(self, judge: Judge, chunk: Sequence[Voucher]) -> Prepared: ...
+    async def store(self, ready: Prepared) -> Written: ...
+    async def tell(self, written: Written) -> None: ...
     async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None: ...
 
 
@@ -132,45 +145,28 @@ async def _drain(
         judge.recalled = frozenset(await recalled(name, source))
         await run.recall([*map(judge.origin, judge.recalled)], f"recalled by {name}")
 
-        async def settle(writing: asyncio.Task[list[Judged]] | None) -> None:
-            units = await writing if writing else []
-            run.tally.count(name, units)
-            progress(len(units))
-            settled = [unit.reference for unit in units if unit.outcome not in LEFT]
+        async def settle(written: Written | None) -> None:
+            if written is None:
+                return
+            await run.tell(written)
+            run.tally.count(name, written.units)
+            progress(len(written.units))
+            settled = [unit.reference for unit in written.units if unit.outcome not in LEFT]
             await run.confirm(name, source, settled)
 
-        writing: asyncio.Task[list[Judged]] | None = None
+        writing: asyncio.Task[Written] | None = None
         try:
             async for chunk in chunks(name, source, run.rations.wants(catalogue), CHUNK):
-                judged = await asyncio.to_thread(judge.all, chunk)
+                ready = await run.prepare(judge, chunk)
                 before, writing = writing, None
-                await settle(before)
-                writing = asyncio.create_task(run.store(judged))
+                written = await before if before else None
+                writing = asyncio.create_task(run.store(ready))
+                await settle(written)
         finally:  # a source that fails has handed over what came before
-            await settle(writing)
+            await settle(await writing if writing else None)
         run.tally.passed_over(name, *passed_over(name, source))
     except Fault as fault:
         run.tally.fault(name, str(fault))
-
-
-class _Rehearsal:
-    """Counts, and leaves everything as it is."""
-
-    def __init__(self, database: Database, rations: Rations) -> None:
-        self.tally = Tally()
-        self.rations = rations
-        self._database = database
-
-    async def recall(self, origins: Sequence[str], reason: str) -> None:
-        """Would block what is undelivered."""
-
-    async def store(self, units: list[Judged]) -> list[Judged]:
-        told = self.rations.cut(compare(units, await self._database.read(look_up, units)))
-        self.rations.count(told)
-        return told
-
-    async def confirm(self, name: str, source: InventorySource, references: list[str]) -> None:
-        """Tells the source nothing."""
 
 
 class _Pump:
@@ -205,25 +201,29 @@ class _Pump:
             self.tally.recalled += len(gone)
             await self._unload(gone)
 
-    async def store(self, units: list[Judged]) -> list[Judged]:
-        """Draw ids, encrypt to them, insert on sale: a crash between any two loses nothing."""
+    async def prepare(self, judge: Judge, chunk: Sequence[Voucher]) -> Prepared:
+        """Draw ids, judge, encrypt to them: a crash loses ids and nothing else."""
+        ids = await self._ids(len(chunk))
+        return await asyncio.to_thread(prepared, judge, chunk, self.ship.vault, ids)
+
+    async def store(self, ready: Prepared) -> Written:
+        """Insert on sale, in one transaction, what is not too much."""
         self.lease.check()
-        database, at = self.ship.database, micros(self.ship.now())
+        database, units = self.ship.database, ready.units
         if self.rations.exceeded(units):  # what is here already is no surplus
             units = self.rations.cut(compare(units, await database.read(look_up, units)))
-        kept = [u for u in units if isinstance(u, Unit) and u.outcome not in LEFT]
-        if not kept:
-            return units
-        ids = await self._ids(len(kept))
-        rows = await asyncio.to_thread(sealed, self.ship.vault, kept, ids)
-        stored = await database.run(store, rows, kept, (self.by, at))
-        self.tally.blocked_as_duplicates += len(stored.blocked)
-        await self._unload(stored.blocked)
-        await self._load(stored.pooled)
-        final = {id(unit): stored.outcomes[row.id] for unit, row in zip(kept, rows, strict=True)}
-        told = [final.get(id(unit), unit) for unit in units]
-        self.rations.count(told)
-        return told
+            ready = rejudged(ready, units)
+        written = Written(units)
+        if ready.kept:
+            written = await database.run(write, ready, (self.by, micros(self.ship.now())))
+        self.tally.blocked_as_duplicates += len(written.blocked)
+        self.rations.count(written.units)
+        return written
+
+    async def tell(self, written: Written) -> None:
+        """Redis: what is on sale now, and what no longer is."""
+        await self._unload(written.blocked)
+        await self._load(written.pooled)
 
     async def fill_up(self, begun: Sequence[Level], *, every_source: bool) -> list[OfTarget]:
         """Plan what is to be bought ahead: nothing, as long as a source may still have it."""

@@ -40,7 +40,7 @@ _FARTHEST: Final = 2**53
 """A denomination above this is no denomination, and JSON numbers would not hold it exactly."""
 
 
-class Refused(Struct, frozen=True):
+class Refused(Struct, frozen=True, gc=False):
     """What cannot be kept at all."""
 
     reference: str
@@ -49,7 +49,7 @@ class Refused(Struct, frozen=True):
     outcome: Outcome = "refused"
 
 
-class Unit(Struct, frozen=True, kw_only=True):
+class Unit(Struct, frozen=True, kw_only=True, gc=False):
     """One unit as judged: what it is, and what becomes of it."""
 
     reference: str
@@ -186,17 +186,21 @@ def _misshapen(voucher: Voucher) -> str | None:
     sku = voucher.sku
     if type(sku) is not Sku or not isinstance(sku.currency, str):
         return "has no sku"
-    if not all(type(n) is int and 0 < n < _FARTHEST for n in (sku.product_id, sku.denomination)):
+    if not (_counts(sku.product_id) and _counts(sku.denomination)):
         return "has a product or denomination that is not a positive whole number"
-    parts = (voucher.card_number, voucher.pin_code, voucher.claim_url)
-    if not all(part is None or isinstance(part, Secret) for part in parts):
-        return "has a code that is not a Secret"
+    for part in (voucher.card_number, voucher.pin_code, voucher.claim_url):
+        if part is not None and not isinstance(part, Secret):
+            return "has a code that is not a Secret"
     number = voucher.voucher_reference_number
     if number is not None and (problem := _unfit(number)):
         return f"voucher_reference_number {problem}"
     if voucher.expires_at.tzinfo is None:
         return "has an expiry without a time zone"
     return None
+
+
+def _counts(number: object) -> bool:
+    return type(number) is int and 0 < number < _FARTHEST
 
 
 def missing_part(code: Code, product: Product) -> str | None:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from starship_core.audit import By, record
 from starship_core.clock import moment
 from starship_core.faults import RaceLost
+from starship_core.model import Voucher
 from starship_core.ports import Transaction
-from starship_core.stock.intake import Judged, Stocked, Unit, met
+from starship_core.stock.intake import LEFT, Judge, Judged, Stocked, Unit, met
 from starship_core.stock.table import (
     Pooled,
     Row,
@@ -23,11 +24,57 @@ from starship_core.stock.table import (
 from starship_core.vault import Vault
 
 
+class Prepared(NamedTuple):
+    """A chunk, judged; what of it can be kept at all, encrypted."""
+
+    units: list[Judged]
+    kept: Sequence[Unit] = ()
+    rows: Sequence[Row] = ()
+
+
+class Written(NamedTuple):
+    """A chunk as it came out of its transaction: what is on sale now, and what no longer is."""
+
+    units: list[Judged]
+    pooled: Sequence[Pooled] = ()
+    blocked: Sequence[Pooled] = ()
+
+
 class Stored(NamedTuple):
     outcomes: dict[int, Judged]
     """By the row's id: the unit as it came out, when another process was quicker."""
     pooled: list[Pooled]
     blocked: list[Pooled]
+
+
+def prepared(judge: Judge, chunk: Sequence[Voucher], vault: Vault, ids: Sequence[int]) -> Prepared:
+    """Everything that needs no transaction, for one id a unit. Blocks: meant for a thread."""
+    units = judge.all(chunk)
+    kept = [unit for unit in units if isinstance(unit, Unit)]
+    return Prepared(units, kept, sealed(vault, kept, ids[: len(kept)]))
+
+
+def rejudged(ready: Prepared, units: list[Judged]) -> Prepared:
+    """The same chunk, unit by unit judged anew: what is to stay with its source is not written."""
+    rows = iter(ready.rows)
+    pairs = [
+        (unit, next(rows))
+        for before, unit in zip(ready.units, units, strict=True)
+        if isinstance(before, Unit)
+    ]
+    kept = [
+        (unit, row) for unit, row in pairs if isinstance(unit, Unit) and unit.outcome not in LEFT
+    ]
+    return Prepared(units, [unit for unit, _ in kept], [row for _, row in kept])
+
+
+def write(tx: Transaction, ready: Prepared, context: tuple[By, int]) -> Written:
+    """As `store`, of a whole chunk."""
+    units, kept, rows = ready
+    stored = store(tx, rows, kept, context)
+    final = {id(unit): stored.outcomes[row.id] for unit, row in zip(kept, rows, strict=True)}
+    units = [final.get(id(unit), unit) for unit in units]
+    return Written(units, stored.pooled, stored.blocked)
 
 
 def sealed(vault: Vault, units: Sequence[Unit], ids: Sequence[int]) -> list[Row]:

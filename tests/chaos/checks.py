@@ -85,15 +85,17 @@ async def one_order_a_key(fleet: Fleet, load: Load) -> list[str]:
 
 async def codes(fleet: Fleet, load: Load) -> tuple[list[str], list[str]]:
     """(handed out twice, lost): by all answers, and by every row opened."""
-    rows = await fleet.sql("SELECT id, sealed, key_id, state, order_id FROM vouchers")
+    rows = await fleet.sql("SELECT id, sealed, key_id, state, order_id, origin FROM vouchers")
     state: dict[str, tuple[str, int | None]] = {}
-    twice = []
-    for voucher_id, sealed, key_id, kind, order_id in rows:
+    twice, bought = [], set()
+    for voucher_id, sealed, key_id, kind, order_id, origin in rows:
         number = fleet.ship.vault.reveal(voucher_id, sealed, key_id).card_number
         assert number is not None
         if number.reveal() in state:
             twice.append(f"{number.reveal()}: in two rows")
         state[number.reveal()] = (kind, order_id)
+        if origin.startswith("purchase:"):
+            bought.add(number.reveal())
     holders: dict[str, set[int]] = {}
     for asked in load.asked:
         for answer in asked.answers:
@@ -107,7 +109,7 @@ async def codes(fleet: Fleet, load: Load) -> tuple[list[str], list[str]]:
     ]
     made = {code for some in fleet.made.values() for code in some}
     lost += [f"{code}: put in, not there" for code in made - state.keys()]
-    lost += [f"{code}: there, never put in" for code in state.keys() - made]
+    lost += [f"{code}: there, never put in" for code in state.keys() - made - bought]
     kinds = Counter(kind for kind, _ in state.values())
     lost += [f"{n} are {kind}" for kind, n in kinds.items() if kind not in {"assigned", "pooled"}]
     return twice, lost

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
@@ -16,6 +17,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from starship_core.clock import micros, utc_now
+from starship_core.store.slots import SECOND
 from starship_core.sweeps import look
 from tests.chaos.victims import STARSHIP
 from tests.race.fleet import Fleet
@@ -27,15 +30,20 @@ ACTS: Final = (
     ("redis restarts", 20),
     ("redis stops", 5),
 )
-"""In ten minutes; at least one of each in any run."""
+"""In ten minutes, over all phases; at least one of each in any phase."""
 TEN_MINUTES: Final = 600.0
+AHEAD: Final = 39 * 60 * SECOND
+FAST: Final = Path(__file__).with_name("fast_worker.py")
 
 
 class Crew:
-    """Two `starship worker` with auto-retry on, started again whenever they are killed."""
+    """Two `starship worker` with auto-retry on, started again whenever they are killed; the second
+    one's clock is 40 minutes ahead.
+    """
 
     def __init__(self, fleet: Fleet, chance: random.Random) -> None:
         self.counts: Counter[str] = Counter()
+        self.plan: Counter[str] = Counter()
         self._fleet = fleet
         self._chance = chance
         self._log = fleet.folder / "workers.log"
@@ -44,31 +52,29 @@ class Crew:
         self._restarted: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        self._hands = [await self._hand() for _ in range(COUNT)]
+        self._hands = [await self._hand(place) for place in range(COUNT)]
 
-    async def _hand(self) -> Process:
+    async def _hand(self, place: int) -> Process:
+        program = [STARSHIP] if place == 0 else [sys.executable, FAST]
         with self._log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                STARSHIP, "worker", "--json", cwd=self._fleet.folder, stdin=DEVNULL,
+                *program, "worker", "--json", cwd=self._fleet.folder, stdin=DEVNULL,
                 stdout=DEVNULL, stderr=log,
                 env={**os.environ, "DISABLE_AUTO_ORDER_RETRY": "false"},
             )  # fmt: skip
 
-    async def run(self, seconds: float) -> None:
-        """Until the window is over; all are back when this returns."""
+    async def run(self, seconds: float, *, share: float) -> None:
+        """All of `ACTS` that fall on this share of ten minutes; all are back when this returns."""
         acts: dict[str, Callable[[], Awaitable[None]]] = {
             "worker kills": self._kill,
             "worker stops": self._stop,
             "redis restarts": self._restart_redis,
             "redis stops": self._stop_redis,
         }
-        plan = [
-            (self._chance.uniform(1, seconds), name)
-            for name, often in ACTS
-            for _ in range(max(1, round(often * seconds / TEN_MINUTES)))
-        ]
+        self.plan = Counter({name: max(1, round(often * share)) for name, often in ACTS})
+        moments = [(self._chance.uniform(1, seconds), name) for name in self.plan.elements()]
         began = time.monotonic()
-        for moment, name in sorted(plan):
+        for moment, name in sorted(moments):
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
             await acts[name]()
             self.counts[name] += 1
@@ -77,7 +83,7 @@ class Crew:
         place = self._chance.randrange(COUNT)
         self._hands[place].kill()
         await self._hands[place].wait()
-        self._hands[place] = await self._hand()
+        self._hands[place] = await self._hand(place)
 
     async def _stop(self) -> None:
         hand = self._chance.choice(self._hands)
@@ -100,11 +106,19 @@ class Crew:
             )
 
     async def ends(self) -> list[int]:
-        """SIGTERM to each; their exit statuses."""
+        """SIGTERM to each, once it is at work; their exit statuses."""
+        async with asyncio.timeout(60):
+            while self._starting():  # noqa: ASYNC110  # another process does it
+                await asyncio.sleep(0.1)
         for hand in self._hands:
             hand.terminate()
         async with asyncio.timeout(60):
             return [await hand.wait() for hand in self._hands]
+
+    def _starting(self) -> bool:
+        """One was started again a moment ago, and has not said yet that it began."""
+        began = [line for line in self._log.read_text().splitlines() if "worker.began" in line]
+        return not all(any(f":{hand.pid}:" in line for line in began) for hand in self._hands)
 
     async def gone(self) -> None:
         """Whatever state they are in."""
@@ -118,9 +132,22 @@ class Crew:
 
     # --- afterwards ------------------------------------------------------------------------------
 
-    def twice(self) -> list[str]:
-        """Slots that two workers began under one claim, or ended twice."""
-        return slots_run_twice(self._log)
+    async def twice(self) -> list[str]:
+        """Slots that two workers began under one claim, or ended twice; and those of the future."""
+        early = await self._fleet.sql(
+            "SELECT kind, slot FROM cron_slots WHERE slot > $1",
+            micros(utc_now()) + 60 * SECOND,
+        )
+        found = [f"{kind}: slot {slot} was claimed before its time" for kind, slot in early]
+        return slots_run_twice(self._log) + found
+
+    def undone(self) -> list[str]:
+        """Acts that were planned and not done."""
+        return [
+            f"{self.counts[name]} of {often} {name}"
+            for name, often in self.plan.items()
+            if self.counts[name] < often
+        ]
 
     async def lost(self) -> list[str]:
         """Work that is due and that nobody gets done."""
@@ -131,8 +158,12 @@ class Crew:
                 break
             await asyncio.sleep(0.5)
         found = [f"{kind}: due for {state.age(kind)} s" for kind in state.due if state.age(kind)]
-        ran = await self._fleet.sql("SELECT kind FROM sweep_runs WHERE kind = 'rates'")
-        return found if ran else [*found, "no worker ever ran anything"]
+        if not await self._fleet.sql("SELECT kind FROM sweep_runs WHERE kind = 'rates'"):
+            found.append("no worker ever ran anything")
+        skews = await self._fleet.sql("SELECT skew FROM workers")
+        if not any(abs(skew) > AHEAD for (skew,) in skews):
+            found.append("no worker's clock was ahead")
+        return found
 
 
 def slots_run_twice(log: Path) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from tests.race.wire import Answer, Line, NoAnswer, signed
 
 LINES: Final = 20
 PRODUCTS: Final = 3
+BOUGHT: Final = 0.15
+"""Share of the orders for what only a vendor has, where there is one."""
 BULK: Final = 60
 """More than 50 units: parked without items, whatever is in stock."""
 
@@ -34,8 +36,14 @@ class Load:
     """`run` orders at a pace that leaves time to read every order back."""
 
     def __init__(
-        self, victims: Sequence[Victim], buyers: Sequence[Buyer], chance: random.Random
+        self,
+        victims: Sequence[Victim],
+        buyers: Sequence[Buyer],
+        chance: random.Random,
+        *,
+        bought: int | None = None,
     ) -> None:
+        """`bought`: the product that only a vendor has."""
         self.asked: list[Asked] = []
         self.faults: list[str] = []
         self.counts: Counter[str] = Counter()
@@ -45,17 +53,22 @@ class Load:
         self._victims = victims
         self._buyers = buyers
         self._chance = chance
+        self._bought = bought
 
     async def run(self, seconds: float, *, a_second: float) -> None:
-        """Returns when each request has its answer."""
+        """As `run_while`, for so long."""
         until = time.monotonic() + seconds
+        await self.run_while(lambda: time.monotonic() < until, a_second=a_second)
+
+    async def run_while(self, going_on: Callable[[], bool], *, a_second: float) -> None:
+        """Returns when each request has its answer."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(LINES):
-                tasks.create_task(self._client(until, LINES / a_second))
+                tasks.create_task(self._client(going_on, LINES / a_second))
 
-    async def _client(self, until: float, pause: float) -> None:
+    async def _client(self, going_on: Callable[[], bool], pause: float) -> None:
         lines = {id(victim): Line(0, patience=30) for victim in self._victims}
-        while time.monotonic() < until:
+        while going_on():
             await asyncio.sleep(self._chance.uniform(0, 2 * pause))
             await self._order(self._next(), lines)
         for line in lines.values():
@@ -73,6 +86,9 @@ class Load:
             "quantity": quantity,
             "metadata": {"n": number},
         }
+        if self._bought is not None and self._chance.random() < BOUGHT:
+            body |= {"product_id": self._bought, "denomination": "100.00"}
+            body["quantity"] = quantity = min(quantity, 3)
         if self._chance.random() < 0.3:
             body["ref"] = f"ref-{number:06}"
         asked = Asked(key=f"chaos-{number:06}", buyer=self._chance.choice(self._buyers), body=body)

@@ -24,8 +24,9 @@ from starship_core.database import opened
 from starship_core.testing.fixtures import _created, installed_migrations
 from starship_core.testing.servers import RedisServer, postgresql, redis_server
 from tests.chaos.checks import Readings, codes, one_order_a_key, untrue, wallets
-from tests.chaos.crew import Crew
+from tests.chaos.crew import TEN_MINUTES, Crew
 from tests.chaos.load import PRODUCTS, Load
+from tests.chaos.market import Market, market
 from tests.chaos.operating import Operator
 from tests.chaos.victims import Killer, NoServer, Victim
 from tests.race.fleet import Fleet, launched
@@ -44,6 +45,8 @@ class Phase(Struct, frozen=True, kw_only=True):
     servers: int
     seconds: float
     kills: int
+    share: float
+    """Of all that workers and Redis have to bear in ten minutes."""
     reading: float
     """Seconds that reading back may take."""
 
@@ -53,13 +56,14 @@ class Ended(Struct, kw_only=True):
 
     figures: dict[str, str]
     checks: dict[str, list[str]]
+    attacks: Counter[str]
 
 
 class Attack:
     """One phase on one deployment."""
 
-    def __init__(self, phase: Phase, fleet: Fleet, seed: int) -> None:
-        self.phase, self.fleet = phase, fleet
+    def __init__(self, phase: Phase, fleet: Fleet, vendor: Market, seed: int) -> None:
+        self.phase, self.fleet, self.vendor = phase, fleet, vendor
         self.victims = [Victim(fleet.folder, number) for number in range(phase.servers)]
         chance = random.Random(f"{seed} {phase.name}")
         self.chance = chance
@@ -70,8 +74,9 @@ class Attack:
         buyers = [await self.fleet.buyer(f"client-{n}", "10000000.00") for n in range(BUYERS)]
         for product in range(1, PRODUCTS + 1):
             await self.fleet.stock(product, 20)
-        self.load = Load(self.victims, buyers, self.chance)
-        self.operator = Operator(self.fleet, self.load, self.chance)
+        bought = await self.vendor.stall(self.fleet.ship)
+        self.load = Load(self.victims, buyers, self.chance, bought=bought)
+        self.operator = Operator(self.fleet, self.load, self.chance, bought=bought)
         try:
             await asyncio.gather(*[victim.start() for victim in self.victims])
             await self.crew.start()
@@ -83,14 +88,22 @@ class Attack:
                 await victim.gone()
 
     async def _storm(self) -> None:
-        phase = self.phase
+        """Load for as long as there are attacks: all that are planned, however slow the machine."""
+        phase, over = self.phase, asyncio.Event()
+
+        def going_on() -> bool:
+            return not over.is_set()
+
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.load.run(phase.seconds, a_second=A_SECOND))
-            tasks.create_task(self.operator.run(phase.seconds))
-            tasks.create_task(self.crew.run(phase.seconds))
-            tasks.create_task(
-                self.killer.run(phase.kills, phase.seconds, lambda: self.load.in_flight)
-            )
+            tasks.create_task(self.load.run_while(going_on, a_second=A_SECOND))
+            tasks.create_task(self.operator.run_while(going_on))
+            async with asyncio.TaskGroup() as attacks:
+                attacks.create_task(asyncio.sleep(phase.seconds))
+                attacks.create_task(self.crew.run(phase.seconds, share=phase.share))
+                attacks.create_task(
+                    self.killer.run(phase.kills, phase.seconds, lambda: self.load.in_flight)
+                )
+            over.set()
 
     async def _calm(self) -> Ended:
         """Nobody dies any more: look at everything."""
@@ -119,8 +132,10 @@ class Attack:
             "wallets hold what they should": money,
             "starship verify is clean": violations,
             "the operator met no fault": self.operator.faults,
-            "no cron slot was run twice": self.crew.twice(),
+            "no cron slot was run twice": await self.crew.twice(),
             "no work is lost": lost_work,
+            "nothing was bought twice": await self.vendor.wrong(fleet),
+            "workers and Redis bore all that was planned": self.crew.undone(),
             "workers end with 0": [f"a worker ended with {each}" for each in hands if each],
             "servers were killed, came back, and end with 0": self._deaths(ends),
         }
@@ -128,14 +143,17 @@ class Attack:
             "orders read back": f"{len(read)}",
             "verify": f"{verified:.1f} s",
         }
-        return Ended(figures=figures, checks=checks)
+        attacks = Counter({"server kills": self.killer.kills, **self.crew.counts})
+        return Ended(figures=figures, checks=checks, attacks=attacks)
 
     def _unanswered(self) -> list[str]:
         return [f"{asked.key}: no answer at all" for asked in self.load.asked if not asked.answers]
 
     def _deaths(self, ends: Sequence[int]) -> list[str]:
         found = [f"server {n} ended with {status}" for n, status in enumerate(ends) if status]
-        return found if self.killer.kills else [*found, "not one was killed"]
+        if self.killer.kills < self.phase.kills:
+            found.append(f"{self.killer.kills} of {self.phase.kills} kills")
+        return found
 
     def _statuses(self) -> dict[str, str]:
         firsts = [asked.answers[0]["status"] for asked in self.load.asked if asked.answers]
@@ -147,7 +165,11 @@ class Attack:
             "kills": f"{self.killer.kills} of {self.phase.kills}",
             "kills while an order was under way": str(self.killer.busy_kills),
             "slowest start": f"{max(victim.slowest_boot for victim in self.victims):.1f} s",
-            **{name: str(count) for name, count in sorted(self.crew.counts.items())},
+            **{
+                name: f"{self.crew.counts[name]} of {often}"
+                for name, often in sorted(self.crew.plan.items())
+            },
+            "bought from the vendor": str(len(self.vendor.world.orders)),
             "orders": str(len(self.load.asked)),
             "answers": str(counts["answers"]),
             "of them replays": str(counts["replayed"]),
@@ -157,7 +179,7 @@ class Attack:
             "vouchers put in": str(sum(map(len, self.fleet.made.values()))),
             **{
                 f"operator: {name}": str(acts[name])
-                for name in ("pumps", "retries", "cancels", "flushes", "refused")
+                for name in ("pumps", "retries", "approvals", "cancels", "flushes", "refused")
             },
         }
 
@@ -165,14 +187,15 @@ class Attack:
 def phases(seconds: int, kills: int) -> list[Phase]:
     """Four fifths of the time are load; the rest is for starting, reading back and verifying."""
     few = max(1, kills // 4)
+    part = seconds / TEN_MINUTES
     return [
         Phase(
             name="PostgreSQL, 2 servers", servers=2, seconds=0.55 * seconds, kills=kills - few,
-            reading=10 + 0.15 * seconds,
+            share=0.7 * part, reading=10 + 0.15 * seconds,
         ),
         Phase(
             name="SQLite, 1 server", servers=1, seconds=0.25 * seconds, kills=few,
-            reading=5 + 0.08 * seconds,
+            share=0.3 * part, reading=5 + 0.08 * seconds,
         ),
     ]  # fmt: skip
 
@@ -181,8 +204,11 @@ async def attacked(phase: Phase, folder: Path, where: tuple[str, RedisServer], s
     url, redis = where
     async with opened(url, folder=folder, connections=1) as database:
         await schema.upgrade(database, installed_migrations())
-    async with launched(folder, url, redis) as fleet:
-        return await Attack(phase, fleet, seed).run()
+    async with (
+        market(random.Random(seed)) as vendor,
+        launched(folder, url, redis, configured=vendor.configured) as fleet,
+    ):
+        return await Attack(phase, fleet, vendor, seed).run()
 
 
 @contextmanager
@@ -210,21 +236,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     console.print(f"chaos: {kills} kills in {given.seconds} s, seed {seed}")
     found: dict[str, list[str]] = {}
+    attacks: Counter[str] = Counter()
     for phase in phases(given.seconds, kills):
         with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
-            found |= _phase(phase, Path(name), seed, console)
+            ended = _phase(phase, Path(name), seed, console)
+        found |= {f"{phase.name}: {check}": said for check, said in ended.checks.items()}
+        attacks += ended.attacks
     failed = sum(bool(evidence) for evidence in found.values())
+    console.print("all in all", ", ".join(f"{n} {name}" for name, n in attacks.items()))
     console.print(f"{len(found) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str, list[str]]:
+def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> Ended:
     with redis_server(folder / "redis") as redis, database_of(phase, folder) as url:
         try:
             ended = asyncio.run(attacked(phase, folder, (url, redis), seed))
         except* NoServer as gone:
             said = [str(each) for each in gone.exceptions]
-            ended = Ended(figures={}, checks={"servers come back": said})
+            ended = Ended(figures={}, checks={"servers come back": said}, attacks=Counter())
     table = Table(title=phase.name, title_justify="left", show_header=False)
     for what, figure in ended.figures.items():
         table.add_row(what, figure)
@@ -238,4 +268,4 @@ def _phase(phase: Phase, folder: Path, seed: int, console: Console) -> dict[str,
     if any(ended.checks.values()):
         for log in [*sorted(folder.glob("server-*.log")), *folder.glob("workers.log")]:
             sys.stdout.write(f"--- the end of {log.name}\n{log.read_text()[-4000:]}\n")
-    return {f"{phase.name}: {check}": evidence for check, evidence in ended.checks.items()}
+    return ended

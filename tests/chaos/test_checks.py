@@ -10,9 +10,29 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.chaos.checks import Readings, codes, one_order_a_key, untrue, wallets
+from tests.chaos.crew import Crew
 from tests.chaos.load import Asked, Load
+from tests.chaos.market import market
 from tests.chaos.victims import Killer, Victim
 from tests.race.fleet import Fleet
+
+PURCHASES = (
+    """INSERT INTO approvals (id, product_id, denomination, currency, actor, reason, vendors,
+      ceiling, ceiling_currency, state, expires_at, created_at, updated_at)
+    VALUES (1, 1, 2000, 'GBP', 'operator:ana', 'a test', '[]', 5000, 'GBP', 'USED', 1, 1, 1)""",
+    *(
+        f"""INSERT INTO purchases (approval_id, vendor, vendor_product, product_id, denomination,
+          currency, quantity, reference, state, ceiling, ceiling_currency, planned_at, sent_at,
+          updated_at, closed_at, due_at)
+        VALUES (1, 'kart', 'DEMO1', 1, 2000, 'GBP', 2, '{reference}', '{state}', 5000, 'GBP', 1, 1,
+          1, {closed}, {due})"""
+        for reference, state, closed, due in (
+            ("TWICE", "UNKNOWN", "NULL", "1"),
+            ("NOT", "NOT_BOUGHT", "1", "NULL"),
+            ("LESS", "BOUGHT", "1", "NULL"),
+        )
+    ),
+)
 
 
 @pytest.fixture
@@ -83,6 +103,32 @@ async def test_planted_faults_are_found(unserved: Fleet, victim: Victim, load: L
     )
     assert len(await wallets(unserved, load, victim.port)) == 1
     assert [sentence[:2] for sentence in await unserved.faults()] != []
+
+
+async def test_a_vendor_that_sold_what_it_should_not_have(unserved: Fleet) -> None:
+    """Twice, to nobody, what here was not bought, and less than what here was bought."""
+    async with market(random.Random(7)) as vendor:
+        await unserved.ship.database.run(lambda tx: [tx.execute(each) for each in PURCHASES])
+        assert await vendor.wrong(unserved) == ["LESS: 0 of 2 sold, 0 vouchers here"]
+        for reference in ("TWICE", "TWICE", "NOBODY", "NOT", "LESS"):
+            vendor.world.pull(
+                {"ExternalOrderId": reference, "BrandProductCode": "DEMO1",
+                 "Denomination": "100", "Quantity": "1"}, None,
+            )  # fmt: skip
+        assert sorted(await vendor.wrong(unserved)) == [
+            "LESS: 1 of 2 sold, 0 vouchers here",
+            "NOBODY: sold, and not ours",
+            "NOT: sold, and here it is NOT_BOUGHT",
+            "TWICE: sold 2 times",
+        ]
+
+
+def test_an_attack_that_was_not_made_is_told(unserved: Fleet) -> None:
+    """Of workers and Redis: a short run that shows nothing must not look like success."""
+    crew = Crew(unserved, random.Random(7))
+    crew.plan.update({"worker kills": 2, "redis stops": 1})
+    crew.counts.update({"worker kills": 1, "redis stops": 1})
+    assert crew.undone() == ["1 of 2 worker kills"]
 
 
 def test_lies_about_a_later_revision() -> None:

@@ -82,7 +82,9 @@ class Victim:
 
 
 class Killer:
-    """Kills at `kills` moments drawn from the window; in a late one the next living server dies."""
+    """Kills at `kills` moments drawn from the window; in a late one the next living server dies.
+    What was not reached in it is made up for, in as much time again.
+    """
 
     def __init__(self, victims: Sequence[Victim], chance: random.Random) -> None:
         self.kills = 0
@@ -91,14 +93,14 @@ class Killer:
         self._chance = chance
 
     async def run(self, kills: int, seconds: float, in_flight: Callable[[], int]) -> None:
-        """Until the window is over; who was killed is back when this returns."""
+        """Until all is done; who was killed is back when this returns."""
         began = time.monotonic()
         moments = sorted(self._chance.uniform(0.2, seconds) for _ in range(kills))
         async with asyncio.TaskGroup() as restarts:
             for moment in moments:
                 await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
                 late = time.monotonic() > began + moment + 1
-                victim = await self._alive(began + seconds, 1 if late else self._needed())
+                victim = await self._alive(began + 2 * seconds, 1 if late else self._needed())
                 if victim is None:
                     return
                 busy = in_flight()

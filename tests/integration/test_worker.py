@@ -76,6 +76,21 @@ async def test_what_is_due_is_done_without_redis(dock: Dock) -> None:
     assert work.ran >= 5
 
 
+async def test_what_was_lively_is_looked_at_again_before_the_poll(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One ring; what comes a little later is done though nobody rings and no poll sees it."""
+    monkeypatch.setattr("starship_core.worker.LIVELY_POLL_SECONDS", 0.02)
+    work = Work()
+    unseen = msgspec.structs.replace(work.sweep, oldest_due=lambda _tx, _now: None)
+    async with working(dock.ship, {"work": unseen}, redis_url=None) as worker:
+        work.left = 1
+        worker.wake("work")
+        await until(lambda: work.did == 1)
+        work.left = 1
+        await until(lambda: work.did == 2)
+
+
 async def test_a_ring_is_heard_by_a_worker_that_sees_nothing_due(
     dock: Dock, own_redis: RedisServer
 ) -> None:

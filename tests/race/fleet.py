@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from starship_core.config import Config
 from starship_core.flows.import_products import import_products
 from starship_core.flows.manage_clients import create_client
 from starship_core.flows.move_money import credit_wallet, open_wallet
@@ -115,10 +116,16 @@ class Fleet:
 
 
 @asynccontextmanager
-async def launched(folder: Path, database: str, redis: RedisServer) -> AsyncIterator[Fleet]:
+async def launched(
+    folder: Path,
+    database: str,
+    redis: RedisServer,
+    *,
+    configured: Callable[[Config], Config] = lambda config: config,
+) -> AsyncIterator[Fleet]:
     """Configured, with three products; served by nobody yet."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    config = written(folder, database=database, redis=redis.url, as_of=now)
+    config = configured(written(folder, database=database, redis=redis.url, as_of=now))
     async with Ship.open(config) as ship:
         file = folder / "products.csv"
         file.write_text(PRODUCTS, encoding="utf-8")

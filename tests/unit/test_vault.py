@@ -22,7 +22,15 @@ from starship_core.keyring import (
     write_keys,
 )
 from starship_core.model import NO_EXPIRY, Secret, Sku, Voucher
-from starship_core.vault import Code, MissingKey, Unsealable, Vault, create_keys
+from starship_core.vault import (
+    _SPACES_AND_DASHES,
+    Code,
+    MissingKey,
+    Unsealable,
+    Vault,
+    create_keys,
+    normalised,
+)
 
 CODE = Code(Secret("6006-4912 3456"), Secret("0042"), None)
 LATER = time.time_ns() + 10**10
@@ -472,3 +480,10 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 SHARED: Vault
+
+
+@given(code=st.text(st.characters(codec="ascii"), min_size=1))
+def test_the_short_way_for_ascii_makes_of_a_code_what_the_rule_says(code: str) -> None:
+    """Else a code would have two fingerprints, and could be sold twice."""
+    by_the_rule = _SPACES_AND_DASHES.sub("", code).casefold() or code
+    assert normalised(code) == by_the_rule

@@ -95,7 +95,7 @@ class Trail:
         self.path = path
         self.seen = seen
         self._open: deque[_Open] = deque()
-        self._by_reference: dict[str, list[_Open]] = {}
+        self._by_reference: dict[str, _Open] = {}
         self._stuck = False
 
     def blank(self, line: Line) -> None:
@@ -116,22 +116,23 @@ class Trail:
         one = _Open(line, settled=False, units=1)
         if not self._follow(one):
             return False
-        self._by_reference.setdefault(reference, []).append(one)
+        self._by_reference[reference] = one  # one that is not settled is not offered twice
         return True
 
     def settle(self, reference: str) -> None:
-        for one in self._by_reference.pop(reference, ()):
+        if one := self._by_reference.pop(reference, None):
             one.settled = True
 
     def advance(self) -> Seen:
         """How far all is settled now."""
-        place = self.seen.place
+        place, last = self.seen.place, None
         units = place.units
         while self._open and self._open[0].settled:
-            one = self._open.popleft()
-            units += one.units
-            place = Place(one.end, one.number, one.digest, units, place.changed)
-        self.seen = msgspec.structs.replace(self.seen, place=place)
+            last = self._open.popleft()
+            units += last.units
+        if last is not None:
+            place = Place(last.end, last.number, last.digest, units, place.changed)
+            self.seen = msgspec.structs.replace(self.seen, place=place)
         return self.seen
 
     def _follow(self, one: _Open) -> bool:

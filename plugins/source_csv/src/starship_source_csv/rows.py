@@ -32,7 +32,7 @@ class Malformed(Exception):
     """The line cannot be read. The text names columns and holds nothing of the line."""
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class Row(Struct, frozen=True, kw_only=True, gc=False):
     """A line, read."""
 
     sku: Sku
@@ -68,21 +68,29 @@ def read(line: bytes, columns: Sequence[str], products: Mapping[str, int]) -> Ro
     fields = _fields(line)
     if len(fields) != len(columns):
         raise Malformed(f"has {len(fields)} fields, the header {len(columns)}")
-    values = {name: text.strip() for name, text in zip(columns, fields, strict=True)}
-    for name, text in values.items():
-        if not text.isprintable():
-            raise Malformed(f"has characters that cannot be printed in `{name}`")
-    if not any(values.get(name) for name in CODES):
+    values = dict(zip(columns, map(str.strip, fields), strict=True))
+    if not "".join(fields).strip().isprintable():
+        _blame(values)
+    value = values.get
+    card_number, pin_code, claim_url = value("card_number"), value("pin_code"), value("claim_url")
+    if not (card_number or pin_code or claim_url):
         raise Malformed("holds no code")
     return Row(
         sku=_sku(values, products),
-        card_number=_secret(values.get("card_number")),
-        pin_code=_secret(values.get("pin_code")),
-        claim_url=_secret(values.get("claim_url")),
-        reference=values.get("reference") or None,
-        voucher_reference_number=values.get("voucher_reference_number") or None,
-        expires_at=_expiry(values.get("expires_at", "")),
+        card_number=Secret(card_number) if card_number else None,
+        pin_code=Secret(pin_code) if pin_code else None,
+        claim_url=Secret(claim_url) if claim_url else None,
+        reference=value("reference") or None,
+        voucher_reference_number=value("voucher_reference_number") or None,
+        expires_at=_expiry(value("expires_at", "")),
     )
+
+
+def _blame(values: Mapping[str, str]) -> None:
+    """Raises Malformed, unless what cannot be printed was at the end of a field."""
+    for name, text in values.items():
+        if not text.isprintable():
+            raise Malformed(f"has characters that cannot be printed in `{name}`")
 
 
 def _fields(line: bytes) -> list[str]:
@@ -104,11 +112,15 @@ def _sku(values: Mapping[str, str], products: Mapping[str, int]) -> Sku:
     product_id = products.get(values["product"])
     if product_id is None:
         raise Malformed("names a product that does not exist in `product`")
-    face = _face(values["denomination"], values["currency"])
+    return _of_product(product_id, values["denomination"], values["currency"])
+
+
+@lru_cache(maxsize=4096)
+def _of_product(product_id: int, denomination: str, currency: str) -> Sku:
+    face = _face(denomination, currency)
     return Sku(product_id, face.minor, face.currency)
 
 
-@lru_cache(maxsize=1024)
 def _face(denomination: str, currency: str) -> Money:
     if not _CURRENCY.fullmatch(currency):
         raise Malformed("has no currency such as EUR in `currency`")
@@ -121,10 +133,6 @@ def _face(denomination: str, currency: str) -> Money:
     if face.minor <= 0:
         raise Malformed("has no amount above zero in `denomination`")
     return face
-
-
-def _secret(text: str | None) -> Secret | None:
-    return Secret(text) if text else None
 
 
 def _expiry(text: str) -> datetime:

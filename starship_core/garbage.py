@@ -1,0 +1,23 @@
+"""The collector of garbage, and what it need not walk."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """What is there now is left out of collections while the block makes and drops a great deal.
+
+    A process that has frozen what its start-up made, as a server and a worker do, stays as it is.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
