@@ -5,7 +5,7 @@ BIN      = .venv/bin
 PROJECTS = $(wildcard pyproject.toml adapters/*/pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml)
 READY    = .venv/.ready
 SECONDS ?= 600
-JOBS    ?= 2
+JOBS    ?= 3
 COMPILE  = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
            --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
            $(shell sed -n 's/^name = "\(starship-.*\)"/--no-emit-package \1/p' $(PROJECTS)) $(PROJECTS)
@@ -26,10 +26,10 @@ up: $(READY) ## a server with demo products on embedded SQLite and valkey, in .l
 	test -f .local/starship.toml || $(BIN)/starship init .local --demo
 	cd .local && ../$(BIN)/starship up
 
-test: $(READY) ## the tests on both databases, counts held against tests/floor.toml (JOBS=2)
+test: $(READY) ## the tests on both databases, counts held against tests/floor.toml (JOBS=3)
 	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor --ignore tests/crash --ignore tests/packages
 
-crash: $(READY) ## killed before and after every call of every flow, restarted, asked again (JOBS=2)
+crash: $(READY) ## killed before and after every call of every flow, restarted, asked again (JOBS=3)
 	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor tests/crash
 
 floor: $(READY) ## raise tests/floor.toml to what is collected now
