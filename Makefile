@@ -27,10 +27,10 @@ up: $(READY) ## a server with demo products on embedded SQLite and valkey, in .l
 	cd .local && ../$(BIN)/starship up
 
 test: $(READY) ## the tests on both databases, counts held against tests/floor.toml (JOBS=3)
-	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor --ignore tests/crash --ignore tests/packages
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -p tools.floor --ignore tests/crash --ignore tests/packages
 
 crash: $(READY) ## killed before and after every call of every flow, restarted, asked again (JOBS=3)
-	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor tests/crash
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -p tools.floor tests/crash
 
 floor: $(READY) ## raise tests/floor.toml to what is collected now
 	$(BIN)/python -m pytest -qq --collect-only -p tools.floor --write-floor
@@ -67,7 +67,7 @@ wheels: $(READY) ## every package as a wheel, in dist/, and what a user makes of
 	rm -rf dist
 	$(BIN)/uv build -q --all-packages --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 	$(BIN)/python -m tools.wheels
-	$(BIN)/python -m pytest -n $(JOBS) -p tools.floor tests/packages
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -p tools.floor tests/packages
 
 clean: ## away with everything that was made, the environment included
 	rm -rf .venv dist build docs/_build .local .pytest_cache .mypy_cache .ruff_cache \
