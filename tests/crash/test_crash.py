@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,11 @@ def recorded(lab: Lab, scene: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("database_kind", "parts", "part"), PARTS)
 def test_killed_at_every_point(
-    lab: Lab, database_kind: str, parts: int, part: int, capsys: pytest.CaptureFixture[str]
+    lab: Lab,
+    database_kind: str,
+    parts: int,
+    part: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """SQLite: every point. PostgreSQL: those on either side of a commit."""
     counts: dict[str, int] = {}
@@ -139,7 +143,8 @@ def test_killed_at_every_point(
         counts[scene] = len(points)
         for at in points[part::parts]:
             crash(lab, scene, at, whole)
-    with capsys.disabled():
-        told = ", ".join(f"{scene} {number}" for scene, number in counts.items())
-        sys.stdout.write(f"\n{database_kind}: {sum(counts.values())} crash points ({told})\n")
+    told = "\n".join(f"{number:>5}  {scene}" for scene, number in counts.items())
+    record_property(
+        f"table:crash points, {database_kind}", f"{told}\n{sum(counts.values()):>5}  in all"
+    )
     assert sum(counts.values()) >= LEAST[database_kind]
