@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ def empty(wheels: Path, tmp_path: Path) -> Path:
 
 
 def test_the_page_makes_the_example(
-    empty: Path, wheels: Path, capfd: pytest.CaptureFixture[str]
+    empty: Path, wheels: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """From the scaffold to all green by the page's blocks alone; what comes is the example."""
     began = time.monotonic()
@@ -67,8 +67,7 @@ def test_the_page_makes_the_example(
         text=True,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]
-    with capfd.disabled():
-        sys.stdout.write(f"\nthe tutorial took {time.monotonic() - began:.1f} s\n")
+    record_property("table:the tutorial", f"took {time.monotonic() - began:.1f} s")
 
     made = empty / "starship-acme"
     assert _files(made) == _files(EXAMPLE)
