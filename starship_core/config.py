@@ -41,9 +41,7 @@ class DatabaseSection(Section, frozen=True):
     url: str = "sqlite:///starship.db"
     """`sqlite:///file` (relative to the configuration's folder) or `postgresql://user@host/name`."""
     connections: Count = 10
-    """At most this many per process, a third of them for reads, but one of each at least
-    (PostgreSQL), or reader threads (SQLite).
-    """
+    """At most this many per process (PostgreSQL), or reader threads (SQLite)."""
 
 
 class RedisSection(Section, frozen=True):

@@ -1,4 +1,5 @@
-"""One way into SQL: `run` a synchronous function in a transaction, or `read` a snapshot.
+"""One way into SQL for PostgreSQL and SQLite: `run` a synchronous function in a transaction, or
+`read` a snapshot.
 
 Statements are written once, with `$1` parameters. SQLite has one writer thread and one writing
 connection per process (measured: 2,487 transactions a second against 882 with many writers).
@@ -30,7 +31,9 @@ from starship_core.statements import Statement, chained, for_postgresql, for_sql
 T = TypeVar("T")
 
 ATTEMPTS: Final = 3
-"""How often, in all, a transaction that lost a race (serialisation, deadlock, a key) is run."""
+"""A transaction that lost a race (serialisation, deadlock, a key) is run again whole, this often in
+all.
+"""
 BUSY_SECONDS: Final = 5.0
 _SESSION: Final = {
     "lock_timeout": "3000",
@@ -46,7 +49,9 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def json_rows(rows: Iterable[Sequence[Any]]) -> str:
-    """A set of rows as the one JSON *object* parameter that `json_each($1)` reads everywhere."""
+    """A set of rows as the one JSON *object* parameter that `json_each($1)` reads on both
+    databases.
+    """
     return _encode({str(i): row for i, row in enumerate(rows)}).decode()
 
 
@@ -132,28 +137,37 @@ class Database(Protocol):
 
 
 class PostgreSQL:
-    """asyncpg behind SQLAlchemy, with the same `work`, and with the same two ways in.
-
-    Reads have connections of their own: after a burst of them, a common pool gave the
-    committer one that had none of its statements prepared, which took it 60 ms.
+    """asyncpg behind SQLAlchemy; `work` runs in `run_sync`, so it is the same function as for
+    SQLite.
     """
 
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(self, url: str, connections: int) -> None:
         self.outage = Outage()
-        readers = max(1, connections // 3)
-        self.writer = _postgresql_engine(url, pool=max(1, connections - readers))
-        self.reader = _postgresql_engine(url, pool=readers).execution_options(
+        self.engine: AsyncEngine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=BUSY_SECONDS,
+            pool_use_lifo=True,  # at rest the same connection again: its statements are prepared
+            hide_parameters=True,  # an error must not carry what was written
+            connect_args={
+                "server_settings": _SESSION,
+                "timeout": BUSY_SECONDS,
+                "prepared_statement_cache_size": 256,
+            },
+        )
+        self.snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await _until_won(lambda: self._once(self.writer, work, arguments), self.outage)
+        return await _until_won(lambda: self._once(self.engine, work, arguments), self.outage)
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
-            return await self._once(self.reader, work, arguments)
+            return await self._once(self.snapshots, work, arguments)
         except Exception as error:
             raise self.outage.translate(error) from error
 
@@ -164,23 +178,7 @@ class PostgreSQL:
             return await connection.run_sync(lambda sync: work(Tx(sync, "postgresql"), *arguments))
 
     async def close(self) -> None:
-        await self.writer.dispose()
-        await self.reader.dispose()
-
-
-def _postgresql_engine(url: str, *, pool: int) -> AsyncEngine:
-    return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
-        pool_size=pool,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        pool_use_lifo=True,  # at rest the same connection again: its statements are prepared
-        hide_parameters=True,  # an error must not carry what was written
-        connect_args={
-            "server_settings": _SESSION, "timeout": BUSY_SECONDS,
-            "prepared_statement_cache_size": 256,
-        },
-    )  # fmt: skip
+        await self.engine.dispose()
 
 
 class SQLite:
@@ -248,9 +246,11 @@ def _in_thread(engine: Engine, work: Callable[..., T], arguments: tuple[Any, ...
 def _sqlite_engine(path: Path, *, begin: str, pool: int, query_only: bool = False) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        pool_size=pool, max_overflow=0, hide_parameters=True,
+        pool_size=pool,
+        max_overflow=0,
+        hide_parameters=True,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-    )  # fmt: skip
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

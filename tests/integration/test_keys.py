@@ -260,7 +260,7 @@ async def test_rows_that_an_order_holds_are_passed_over_and_done_later(ship: Shi
     loop = asyncio.get_running_loop()
 
     async def order() -> None:
-        engine = ship.database.writer  # type: ignore[attr-defined]  # PostgreSQL's
+        engine = ship.database.engine  # type: ignore[attr-defined]  # PostgreSQL's
         async with engine.begin() as connection:
             await connection.exec_driver_sql("SELECT 1 FROM vouchers WHERE id = 7 FOR UPDATE")
             held.set()
