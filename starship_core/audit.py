@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from starship_core.clock import micros
+from starship_core.errors import InvalidInput
 from starship_core.ports import Transaction
 
 _INSERT = """
@@ -26,6 +27,12 @@ class By(Struct, frozen=True, kw_only=True):
     """`operator:ana`, `credential:12`, `pump`."""
     reason: str = ""
     request_id: str = ""
+
+
+def require_reason(by: By, what: str) -> None:
+    """Raises InvalidInput when `what`, such as `an approval`, is done without one."""
+    if not by.reason.strip():
+        raise InvalidInput(f"{what} needs a reason: who reads it later must know", field="reason")
 
 
 def record(  # noqa: PLR0913  # an audit row has this many columns

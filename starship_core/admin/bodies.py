@@ -23,6 +23,9 @@ class ReasonBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Goes into the audit, for who reads it later."""
 
 
+_reason = msgspec.json.Decoder(ReasonBody)
+
+
 class RefundBody(ReasonBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which items are refunded, and why."""
 
@@ -44,6 +47,11 @@ class PumpBody(ReasonBody, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Only this one, a section `[sources.NAME]`; left out: all."""
     dry_run: bool = False
     """Tell what would happen, and change nothing."""
+
+
+def read_reason(request: AnyRequest) -> str:
+    """Of a body that is a reason and nothing else. Raises as `read_body`."""
+    return read_body(request, _reason).reason
 
 
 def read_body(request: AnyRequest, decoder: msgspec.json.Decoder[T]) -> T:

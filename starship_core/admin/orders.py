@@ -9,7 +9,7 @@ from litestar import get, post
 from litestar.types import ASGIApp
 
 from starship_core.admin.abilities import by
-from starship_core.admin.bodies import ReasonBody, RefundBody, ReplaceBody, read_body
+from starship_core.admin.bodies import RefundBody, ReplaceBody, read_body, read_reason
 from starship_core.admin.order_answer import queued, shown, whole
 from starship_core.admin.order_description import (
     CANCEL,
@@ -31,7 +31,6 @@ from starship_core.http.exchange import AnyRequest, json_reply, ship_of
 from starship_core.http.paging import path_id, read_page, read_query
 from starship_core.http.paging import whole as whole_number
 
-_reason = msgspec.json.Decoder(ReasonBody)
 _refund = msgspec.json.Decoder(RefundBody)
 _replace = msgspec.json.Decoder(ReplaceBody)
 
@@ -66,15 +65,13 @@ async def get_explanation(request: AnyRequest) -> ASGIApp:
 
 @post("/orders/{order_id:str}/retry", status_code=200, opt=RETRY)
 async def retry(request: AnyRequest) -> ASGIApp:
-    body = read_body(request, _reason)
-    hand = by(request, body.reason)
+    hand = by(request, read_reason(request))
     return json_reply(shown(await retry_order(order_id(request), hand, ship_of(request))))
 
 
 @post("/orders/{order_id:str}/cancel", status_code=200, opt=CANCEL)
 async def cancel(request: AnyRequest) -> ASGIApp:
-    body = read_body(request, _reason)
-    hand = by(request, body.reason)
+    hand = by(request, read_reason(request))
     return json_reply(shown(await cancel_order(order_id(request), hand, ship_of(request))))
 
 

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from starship_core.admin.abilities import by, does, reads
-from starship_core.admin.bodies import ReasonBody, read_body
+from starship_core.admin.bodies import ReasonBody, read_body, read_reason
 from starship_core.admin.order_answer import ApprovedOrder, OrderAnswer, approved, shown
 from starship_core.admin.order_description import ORDER
 from starship_core.admin.orders import order_id
@@ -180,7 +180,6 @@ NOT_BOUGHT: Final = does(
     ),
 )
 _approve = msgspec.json.Decoder(ApproveBody)
-_reason = msgspec.json.Decoder(ReasonBody)
 _evidence = msgspec.json.Decoder(EvidenceBody)
 
 
@@ -206,8 +205,7 @@ async def approve(request: AnyRequest) -> ASGIApp:
 
 @post("/orders/{order_id:str}/refuse", status_code=200, opt=REFUSE)
 async def refuse(request: AnyRequest) -> ASGIApp:
-    body = read_body(request, _reason)
-    hand = by(request, body.reason)
+    hand = by(request, read_reason(request))
     return json_reply(shown(await refuse_fallback(order_id(request), hand, ship_of(request))))
 
 

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta, Raw, field
 
 from starship_core.admin.abilities import by, does, reads
-from starship_core.admin.bodies import ReasonBody, read_body
+from starship_core.admin.bodies import ReasonBody, read_body, read_reason
 from starship_core.errors import NotFound
 from starship_core.flows.manage_targets import (
     MOST,
@@ -163,7 +163,6 @@ REVOKE: Final = does(
 )
 _target = msgspec.json.Decoder(TargetBody)
 _standing = msgspec.json.Decoder(StandingBody)
-_reason = msgspec.json.Decoder(ReasonBody)
 _PATH: Final = "/targets/{product_id:str}/{denomination:str}"
 
 
@@ -209,9 +208,9 @@ async def approve(request: AnyRequest) -> ASGIApp:
 
 @post("/standing-approvals/{approval_id:str}/revoke", status_code=200, opt=REVOKE)
 async def revoke(request: AnyRequest) -> ASGIApp:
-    body = read_body(request, _reason)
+    reason = read_reason(request)
     approval_id = path_id(request.path_params["approval_id"], "standing approval")
-    hand, ship = by(request, body.reason), ship_of(request)
+    hand, ship = by(request, reason), ship_of(request)
     return json_reply(standing_facts(await revoke_ahead(approval_id, hand, ship)))
 
 

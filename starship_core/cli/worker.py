@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from importlib import import_module
@@ -51,6 +50,7 @@ async def _work(call: Call, config: Config, kinds: list[str]) -> None:
     from starship_core import schema
     from starship_core.clock import Steered, utc_now
     from starship_core.embedded import redis_url
+    from starship_core.garbage import leave_out_startup
     from starship_core.ship import Ship
     from starship_core.store.slots import database_time
     from starship_core.sweeps import registered
@@ -68,8 +68,7 @@ async def _work(call: Call, config: Config, kinds: list[str]) -> None:
             f"Working: {', '.join(works.kinds)}  ({works.name})",
         )
         sys.stdout.flush()
-        gc.collect()
-        gc.freeze()  # as a server does: collections need not walk what start-up made
+        leave_out_startup()
         await works.run()
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from starship_core.audit import By, record
+from starship_core.audit import By, record, require_reason
 from starship_core.buying.planning import Market, check_vendors, plan
 from starship_core.buying.ranking import rank_vendors
 from starship_core.clock import micros, rfc3339
@@ -116,10 +116,7 @@ async def _preferred(order_id: int, ship: Ship) -> tuple[str, ...]:
 def _terms(
     by: By, vendors: tuple[str, ...], ceiling: Money, expires_at: datetime, now: datetime
 ) -> Terms:
-    if not by.reason.strip():
-        raise InvalidInput(
-            "an approval needs a reason: who reads it later must know", field="reason"
-        )
+    require_reason(by, "an approval")
     if ceiling.minor <= 0:
         raise InvalidInput("the ceiling must be more than nothing", field="ceiling")
     if len(set(vendors)) != len(vendors):

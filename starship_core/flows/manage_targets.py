@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from starship_core.audit import By, record
+from starship_core.audit import By, record, require_reason
 from starship_core.buying.ahead import price_of
 from starship_core.buying.planning import Market, check_vendors
 from starship_core.clock import micros, rfc3339
@@ -184,10 +184,7 @@ def _approve(tx: Tx, grant: Grant, by: By, market: Market, now: datetime) -> App
     _check_approval(target, vendors, budget)
     _check_named(tx, market, sku, vendors)
     _check_prices(tx, sku, vendors, budget)
-    if not by.reason.strip():
-        raise InvalidInput(
-            "an approval needs a reason: who reads it later must know", field="reason"
-        )
+    require_reason(by, "an approval")
     if not now < grant.expires_at <= now + LONGEST:
         raise InvalidInput(
             f"a standing approval ends after now and within {LONGEST.days} days", field="until"

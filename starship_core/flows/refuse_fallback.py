@@ -11,10 +11,10 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from starship_core.audit import By, record
+from starship_core.audit import By, record, require_reason
 from starship_core.clock import micros
 from starship_core.database import Tx
-from starship_core.errors import InvalidInput, WrongState
+from starship_core.errors import WrongState
 from starship_core.model import Order
 from starship_core.ship import Ship
 from starship_core.store.approvals import end_approvals
@@ -27,8 +27,7 @@ async def refuse_fallback(order_id: int, by: By, ship: Ship) -> Order:
     """Raises NotFound, InvalidInput (no reason), WrongState: it does not wait, is refused already,
     or (`PURCHASE_OPEN`) something was sent for it and is not settled; then nothing is changed.
     """
-    if not by.reason.strip():
-        raise InvalidInput("a refusal needs a reason: who reads it later must know", field="reason")
+    require_reason(by, "a refusal")
     return await ship.database.run(_refuse, order_id, by, ship.now())
 
 

@@ -97,7 +97,7 @@ class Player:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         try:
-            while request := await _request(reader):
+            while request := await request_of(reader):
                 if not await self._answer(request, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -182,7 +182,8 @@ async def listening(player: Player) -> AsyncIterator[Player]:
     await asyncio.gather(*player.talks, return_exceptions=True)
 
 
-async def _request(reader: asyncio.StreamReader) -> bytes | None:
+async def request_of(reader: asyncio.StreamReader) -> bytes | None:
+    """Head and body of the next one; None: the connection ended."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:

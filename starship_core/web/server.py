@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -25,6 +24,7 @@ from starship_core import schema
 from starship_core.config import Config
 from starship_core.embedded import embedded_redis, redis_url
 from starship_core.errors import ConfigError
+from starship_core.garbage import leave_out_startup
 from starship_core.http.exchange import App
 from starship_core.logs import fault
 from starship_core.ship import Ship
@@ -111,8 +111,7 @@ async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
     serving = Serving(url_of(listener), ship.config.deployment.environment)
 
     def answering() -> None:
-        gc.collect()
-        gc.freeze()  # measured: p99 75 → 27 ms, for collections no longer walk what start-up made
+        leave_out_startup()
         _log.info("server.ready", url=serving.url, pid=os.getpid())
         announce(serving)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from starship_core.testing.player import request_of
 from tests.matrix.shops import Answer, Shop
 
 DRIP: Final = 0.05
@@ -120,7 +121,7 @@ class Front:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while request := await _request(reader):
+            while request := await request_of(reader):
                 await self._answer(Exchange(self, request, writer))
                 if writer.is_closing():
                     break
@@ -171,16 +172,6 @@ async def fronted(
             for talk in front.talks:
                 talk.cancel()
             await asyncio.gather(*front.talks, return_exceptions=True)
-
-
-async def _request(reader: asyncio.StreamReader) -> bytes | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    lines = head.lower().split(b"\r\n")
-    lengths = [int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length")]
-    return head + (await reader.readexactly(lengths[0]) if lengths else b"")
 
 
 def _parsed(raw: bytes) -> Answer:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 
 from starship_core.flows.manage_operators import issue_token
 from starship_core.operators import ABILITIES
+from starship_core.ship import Vendor
+from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.testing.clock import ManualClock
 from tests.e2e.servers import ANA, PATIENCE, Caller, Shop, opened_shop, written
+from tests.integration.scripted import CAREFUL, Scripted
 
 ROOT = "/admin/api/v1"
 PRODUCTS = """\
@@ -107,3 +110,16 @@ async def audited(shop: Shop, subject: str) -> list[tuple[str, ...]]:
         )
     )
     return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+async def north(shop: Shop) -> Scripted:
+    """A vendor that sells the card, and does what a test wrote down."""
+    port = Scripted()
+    vendor = Vendor(name="north", plugin="scripted", port=port, traits=CAREFUL)
+    cast("dict[str, Vendor]", shop.ship.vendors)["north"] = vendor
+    offer = VendorOffer(
+        product_id=1, code="card", currency="GBP", vendor="north", vendor_product="north-card"
+    )
+    await shop.ship.database.run(write_offer, offer, 1)
+    return port

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import pytest
+from typing import Any
 
 from starship_core.errors import Ambiguous
 from starship_core.flows.buy_purchases import sweep_purchases
 from starship_core.model import Secret
-from starship_core.ship import Vendor
-from starship_core.store.vendor_products import VendorOffer, write_offer
 from starship_core.sweeps import SWEEPS
 from starship_core.testing.clock import ManualClock
 from tests.e2e.admin.conftest import Employ, Hand, audited
 from tests.e2e.servers import Caller, Shop
-from tests.integration.scripted import CAREFUL, Scripted
+from tests.integration.scripted import Scripted
 
 YES = {"vendors": ["north"], "ceiling": "60.00", "reason": "ticket 771"}
-
-
-@pytest.fixture
-async def north(shop: Shop) -> Scripted:
-    """A vendor that sells the card, and does what a test wrote down."""
-    port = Scripted()
-    vendor = Vendor(name="north", plugin="scripted", port=port, traits=CAREFUL)
-    cast("dict[str, Vendor]", shop.ship.vendors)["north"] = vendor
-    offer = VendorOffer(
-        product_id=1, code="card", currency="GBP", vendor="north", vendor_product="north-card"
-    )
-    await shop.ship.database.run(write_offer, offer, 1)
-    return port
 
 
 async def test_approved_bought_delivered(

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import pytest
+from typing import Any
 
 from starship_core.flows.buy_purchases import sweep_purchases
-from starship_core.ship import Vendor
-from starship_core.store.vendor_products import VendorOffer, write_offer
 from tests.e2e.admin.conftest import Employ, Hand, audited
 from tests.e2e.servers import Shop
-from tests.integration.scripted import CAREFUL, Scripted
+from tests.integration.scripted import Scripted
 
 PATH = "/targets/1/20.00"
 TARGET = {"minimum": 2, "maximum": 3, "vendors": ["north"], "budget": "50.00", "reason": "sells"}
 YES = {"budget": "100.00", "expires_hours": 24, "reason": "a sale"}
-
-
-@pytest.fixture
-async def north(shop: Shop) -> Scripted:
-    """A vendor that sells the card of 20.00."""
-    port = Scripted()
-    vendor = Vendor(name="north", plugin="scripted", port=port, traits=CAREFUL)
-    cast("dict[str, Vendor]", shop.ship.vendors)["north"] = vendor
-    offer = VendorOffer(
-        product_id=1, code="card", currency="GBP", vendor="north", vendor_product="north-card"
-    )
-    await shop.ship.database.run(write_offer, offer, 1)
-    return port
 
 
 async def sent(hand: Hand, method: str, path: str, body: Any = None, status: int = 200) -> Any:
