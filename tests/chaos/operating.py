@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+import redis
+
 from starship_core.errors import StarshipError, Unavailable, WrongState
 from starship_core.flows.approve_fallback import approve_fallback
 from starship_core.flows.cancel_order import cancel_order
@@ -49,7 +51,7 @@ class Operator:
 
     async def run_while(self, going_on: Callable[[], bool]) -> None:
         """An act every half second or so."""
-        acts = [self.pump] * 4 + [self._retry] * 4 + [self._cancel] + [self._flush]
+        acts = [self.pump] * 4 + [self._retry] * 4 + [self._cancel] + [self.flush]
         if self._bought is not None:
             acts += [self._approve] * 6
         while going_on():
@@ -98,7 +100,12 @@ class Operator:
             )  # fmt: skip
             self.counts["approvals"] += 1
 
-    async def _flush(self) -> None:
-        with self._fleet.redis.client() as redis:
-            await asyncio.to_thread(redis.flushall)
-        self.counts["flushes"] += 1
+    async def flush(self) -> None:
+        """One that meets a Redis that is being restarted is refused: it will be empty anyway."""
+        with self._fleet.redis.client() as client:
+            try:
+                await asyncio.to_thread(client.flushall)
+            except redis.ConnectionError:
+                self.counts["refused"] += 1
+            else:
+                self.counts["flushes"] += 1

@@ -13,6 +13,7 @@ from tests.chaos.checks import Readings, codes, one_order_a_key, untrue, wallets
 from tests.chaos.crew import Crew
 from tests.chaos.load import Asked, Load
 from tests.chaos.market import market
+from tests.chaos.operating import Operator
 from tests.chaos.victims import Killer, Victim
 from tests.race.fleet import Fleet
 
@@ -158,3 +159,13 @@ async def test_a_killed_server_comes_back(unserved: Fleet, victim: Victim) -> No
     assert (killer.kills, killer.busy_kills) == (1, 1)
     assert victim.port not in {0, before}
     assert await victim.stop() == 0
+
+
+async def test_a_flush_that_meets_a_restart_is_no_fault(unserved: Fleet) -> None:
+    """The operator of the attack goes on: a Redis that is away is counted as refusing."""
+    operator = Operator(unserved, Load([], [], random.Random(7)), random.Random(7))
+    await operator.flush()
+    unserved.redis.process.kill()
+    unserved.redis.process.wait()
+    await operator.flush()
+    assert (operator.counts, operator.faults) == ({"flushes": 1, "refused": 1}, [])
