@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from random import uniform
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -20,7 +21,8 @@ class _Entry(Generic[T]):
 
     def __init__(self, found: T | None, read_at: float, ttl: float) -> None:
         self.found = found
-        self.refresh_at = read_at + ttl / 2
+        # not all at once: what was first asked for together would be read together for ever
+        self.refresh_at = read_at + ttl * uniform(0.5, 0.7)  # noqa: S311  # no secret
         self.good_until = read_at + ttl
 
 

@@ -34,12 +34,19 @@ class Facts(NamedTuple):
     balances: Mapping[str, Balance]
 
 
-_KNOWN: Final = """
-SELECT client_id, idempotency_key, ref, orders.id, fingerprint FROM json_each($1)
-JOIN orders ON client_id = cast(value->>0 AS bigint) AND idempotency_key = value->>1
-UNION
-SELECT client_id, idempotency_key, ref, orders.id, fingerprint FROM json_each($1)
-JOIN orders ON client_id = cast(value->>0 AS bigint) AND ref = value->>2
+# One look by index for each, whatever PostgreSQL believes of a young table: a join would be made by
+# reading all of it, and a plan once made is kept until the next ANALYZE (see tables/orders.py).
+_HELD: Final = """
+SELECT key,
+  (SELECT id FROM orders
+   WHERE idempotency_key = value->>1 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_key,
+  (SELECT id FROM orders
+   WHERE ref = value->>2 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_ref
+FROM json_each($1)
+"""
+_FINGERPRINTS: Final = """
+SELECT id, fingerprint FROM orders
+WHERE id IN (SELECT cast(value->>0 AS bigint) FROM json_each($1))
 """
 
 
@@ -53,18 +60,27 @@ def gather(
 ) -> Facts:
     """Lock order: vouchers (skipping), then wallets by name."""
     now = max(micros(order.placed_at) for order in orders)
-    asked = Statement(_KNOWN, (json_rows((o.client_id, o.key, o.ref) for o in orders),))
+    asked = Statement(_HELD, (json_rows((o.client_id, o.key, o.ref) for o in orders),))
     rows, vouchers = tx.together([asked, locking(tx, suggested, now)])
-    known = {(row[0], row[1]): Known(row[3], row[4]) for row in rows}
+    held = [(orders[int(number)], of_key, of_ref) for number, of_key, of_ref in rows]
+    known = _known(tx, {(o.client_id, o.key): of_key for o, of_key, _ in held if of_key})
     new = [order for order in orders if (order.client_id, order.key) not in known]
     wanted = lots_of(order for order in new if not order.bulk)
     claimed = complete(tx, wanted, Looked(suggested, vouchers), open_code=open_code)
     accounts = sorted({order.account for order in new})
     return Facts(
         known=known,
-        taken=frozenset((row[0], row[2]) for row in rows),
+        taken=frozenset((o.client_id, o.ref) for o, _, of_ref in held if of_ref),
         units=claimed.units,
         timed_out=frozenset(claimed.timed_out),
         stale=claimed.stale,
         balances=wallet.lock(tx, accounts) if accounts else {},
     )
+
+
+def _known(tx: Tx, held: Mapping[tuple[int, str], int]) -> dict[tuple[int, str], Known]:
+    """What was asked for when the keys that are held were taken."""
+    if not held:
+        return {}
+    fingerprints = dict(tx.execute(_FINGERPRINTS, json_rows((i,) for i in held.values())))
+    return {key: Known(order_id, fingerprints[order_id]) for key, order_id in held.items()}

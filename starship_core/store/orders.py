@@ -97,8 +97,11 @@ def debit_key(order_id: int) -> str:
 
 
 _BY_ID: Final = f"SELECT {COLUMNS} FROM orders WHERE id = $1"
-_BY_REF: Final = f"SELECT {COLUMNS} FROM orders WHERE client_id = $1 AND ref = $2"
-_BY_KEY: Final = "SELECT id, fingerprint FROM orders WHERE client_id = $1 AND idempotency_key = $2"
+# `+ 0`: by key and by reference, whatever PostgreSQL believes of a young table (tables/orders.py)
+_BY_REF: Final = f"SELECT {COLUMNS} FROM orders WHERE ref = $2 AND client_id + 0 = $1"
+_BY_KEY: Final = """
+SELECT id, fingerprint FROM orders WHERE idempotency_key = $2 AND client_id + 0 = $1
+"""
 _DEBIT: Final = "SELECT id FROM transactions WHERE key = $1"
 
 

@@ -389,9 +389,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name=op.f("fk_orders_wallet_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sa.UniqueConstraint(
-            "client_id", "idempotency_key", name=op.f("uq_orders_client_id_idempotency_key")
+            "idempotency_key", "client_id", name=op.f("uq_orders_idempotency_key_client_id")
         ),
-        sa.UniqueConstraint("client_id", "ref", name=op.f("uq_orders_client_id_ref")),
+        sa.UniqueConstraint("ref", "client_id", name=op.f("uq_orders_ref_client_id")),
     )
     op.create_index(
         "ix_orders_client_placed", "orders", ["client_id", "placed_at", "id"], unique=False
