@@ -8,25 +8,22 @@ connection per process (measured: 2,487 transactions a second against 882 with m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from itertools import chain
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-import msgspec
-from asyncpg import InterfaceError as DriverInterfaceError
-from asyncpg import PostgresError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.util import await_only
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from starship_core.errors import ConfigError, Unavailable
 from starship_core.faults import Outage, lost_race, raised_by_driver
-from starship_core.statements import Statement, chained, for_postgresql, for_sqlite
+from starship_core.transaction import DRIVER_ERRORS, Tx, json_rows
+
+__all__ = ["Database", "PostgreSQL", "SQLite", "Tx", "json_rows", "open_database", "opened"]
 
 T = TypeVar("T")
 
@@ -44,77 +41,7 @@ _SESSION: Final = {
     "timezone": "UTC",
     "application_name": "starship",
 }
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-def json_rows(rows: Iterable[Sequence[Any]]) -> str:
-    """A set of rows as the one JSON *object* parameter that `json_each($1)` reads on both
-    databases.
-    """
-    return _encode({str(i): row for i, row in enumerate(rows)}).decode()
-
-
-class Tx:
-    """An open transaction: the core's own implementation of `ports.Transaction`."""
-
-    __slots__ = ("_driver", "connection", "dialect", "for_share", "for_update", "skip_locked")
-
-    def __init__(
-        self, connection: Connection, dialect: Literal["postgresql", "sqlite"] | None = None
-    ) -> None:
-        self.connection = connection
-        self._driver: Any = None
-        self.dialect: Literal["postgresql", "sqlite"] = dialect or (
-            "postgresql" if connection.dialect.name == "postgresql" else "sqlite"
-        )
-        on_postgresql = self.dialect == "postgresql"
-        # plain FOR UPDATE deadlocks with the share locks that foreign keys take
-        self.for_update = "FOR NO KEY UPDATE" if on_postgresql else ""
-        self.for_share = "FOR SHARE" if on_postgresql else ""
-        self.skip_locked = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""
-
-    def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-        """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
-        if self._driver is not None:
-            return self._straight(for_postgresql(statement), parameters)
-        on_postgresql = self.dialect == "postgresql"
-        text = (for_postgresql if on_postgresql else for_sqlite)(statement)
-        result = self.connection.exec_driver_sql(text, parameters or None)
-        if on_postgresql:
-            # The first statement has begun SQLAlchemy's transaction; those after it go straight to
-            # the driver, which caches them prepared: half the server's time per statement.
-            self._driver = self.connection.connection.driver_connection
-        return result.fetchall() if result.returns_rows else ()
-
-    def _straight(self, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            return [tuple(row) for row in await_only(self._driver.fetch(text, *parameters))]
-        except (PostgresError, DriverInterfaceError, OSError) as error:
-            if self._driver.is_closed():  # the pool must not hand it out again
-                self.connection.invalidate(error)
-            raise raised_by_driver(text, error) from error
-
-    def together(self, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
-        """Run statements that do not read what another of them wrote; the rows that each returns.
-
-        One round trip on PostgreSQL, where each is a `WITH` query of one statement: constraints
-        between their rows hold at its end. Returned values are numbers, texts or null.
-        """
-        if self.dialect == "sqlite":
-            return [list(self.execute(each.text, *each.parameters)) for each in statements]
-        text = chained(tuple((each.text, len(each.parameters)) for each in statements))
-        parameters = chain.from_iterable(each.parameters for each in statements)
-        answers: list[list[tuple[Any, ...]]] = [[] for _ in statements]
-        for number, row in self.execute(text, *parameters):
-            answers[number].append(tuple(_decode(row).values()))
-        return answers
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """What happens inside can fail alone."""
-        with self.connection.begin_nested():
-            yield
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class Database(Protocol):
@@ -137,8 +64,8 @@ class Database(Protocol):
 
 
 class PostgreSQL:
-    """asyncpg behind SQLAlchemy; `work` runs in `run_sync`, so it is the same function as for
-    SQLite.
+    """asyncpg, out of SQLAlchemy's pool; `work` runs in `run_sync`, so it is the same function as
+    for SQLite.
     """
 
     dialect: Literal["postgresql"] = "postgresql"
@@ -151,6 +78,7 @@ class PostgreSQL:
             max_overflow=0,
             pool_timeout=BUSY_SECONDS,
             pool_use_lifo=True,  # at rest the same connection again: its statements are prepared
+            isolation_level="AUTOCOMMIT",  # transactions are begun and ended here
             hide_parameters=True,  # an error must not carry what was written
             connect_args={
                 "server_settings": _SESSION,
@@ -158,27 +86,56 @@ class PostgreSQL:
                 "prepared_statement_cache_size": 256,
             },
         )
-        self.snapshots = self.engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await _until_won(lambda: self._once(self.engine, work, arguments), self.outage)
+        return await _until_won(lambda: self._once("BEGIN", work, arguments), self.outage)
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
-            return await self._once(self.snapshots, work, arguments)
+            return await self._once(_SNAPSHOT, work, arguments)
         except Exception as error:
             raise self.outage.translate(error) from error
 
-    async def _once(
-        self, engine: AsyncEngine, work: Callable[..., T], arguments: tuple[Any, ...]
-    ) -> T:
-        async with engine.connect() as connection, connection.begin():
-            return await connection.run_sync(lambda sync: work(Tx(sync, "postgresql"), *arguments))
+    async def _once(self, begin: str, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        async with self.engine.connect() as connection:
+            driver = await _driver_of(connection)
+            try:
+                await _say(driver, begin)
+                answer = await connection.run_sync(lambda sync: work(Tx(sync, driver), *arguments))
+                await _say(driver, "COMMIT")
+            except BaseException:
+                await asyncio.shield(_undo(connection, driver))
+                raise
+            return answer
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def _driver_of(connection: AsyncConnection) -> Any:
+    """The driver's connection; one that the server has closed meanwhile is not begun with."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None or not driver.is_closed():
+        return driver
+    await connection.invalidate()
+    return (await connection.get_raw_connection()).driver_connection
+
+
+async def _say(driver: Any, command: str) -> None:
+    try:
+        await driver.execute(command)
+    except DRIVER_ERRORS as error:
+        raise raised_by_driver(command, error) from error
+
+
+async def _undo(connection: AsyncConnection, driver: Any) -> None:
+    """Nothing of the transaction stays; a connection that cannot say so is given up, and the
+    server sees to it.
+    """
+    try:
+        await driver.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        await connection.invalidate()
 
 
 class SQLite:
@@ -240,7 +197,7 @@ async def _patiently(turn: Future[T]) -> T:
 
 def _in_thread(engine: Engine, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     with engine.begin() as connection:
-        return work(Tx(connection, "sqlite"), *arguments)
+        return work(Tx(connection), *arguments)
 
 
 def _sqlite_engine(path: Path, *, begin: str, pool: int, query_only: bool = False) -> Engine:

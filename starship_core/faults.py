@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starship_core.errors import Unavailable
 
 _RACES: Final = {"40001", "40P01"}
+_TAKEN: Final = "23505"
 # connection, read-only (a standby), resources, lock not available, shutdown
 _TRANSIENT: Final = ("08", "25006", "53", "55", "57")
 _SILENCE: Final = 10.0
@@ -76,6 +77,12 @@ def reason(error: BaseException) -> str:
 def lost_race(error: Exception) -> bool:
     """Run the whole transaction again: serialisation, a deadlock, or a key taken meanwhile."""
     return isinstance(error, RaceLost) or sqlstate(error) in _RACES
+
+
+def taken_meanwhile(error: IntegrityError, constraint: str) -> bool:
+    """Whether it is PostgreSQL's unique violation of a constraint whose name begins so."""
+    name = getattr(error.orig, "constraint_name", None) or ""
+    return sqlstate(error) == _TAKEN and name.startswith(constraint)
 
 
 def raised_by_driver(statement: str, error: Exception) -> DBAPIError:

@@ -188,6 +188,15 @@ class WalletBackend(Protocol):
         ...
 
 
+class PlainRows(Protocol):
+    """A wallet backend whose `lock` and `post` may share round trips with the core's statements.
+
+    The rows of all that they execute are numbers, texts and null, each under a name of its own.
+    """
+
+    plain_rows: Literal[True]
+
+
 class StatementLine(Protocol):
     """One line of a statement, in minor units."""
 

@@ -29,7 +29,7 @@ from starship_core.new_order import NewOrder, price
 from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
 from starship_core.store.claim import Lot, OpenCode, Unit
-from starship_core.store.facts import Facts, gather
+from starship_core.store.facts import Facts, Numbers, gather
 from starship_core.store.orders import find_by_key
 from starship_core.store.write import Placed, write_placed
 from starship_core.suggestions import suggestions
@@ -104,8 +104,9 @@ def commit_together(
     """
     facts = gather(tx, orders, hints, wallet=wallet, open_code=reveal)
     outcomes = decide(orders, facts)
-    written = iter(write_placed(tx, [o for o in outcomes if isinstance(o, Placed)], wallet))
-    return [next(written) if isinstance(o, Placed) else o for o in outcomes], facts.stale
+    placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
+    write_placed(tx, placed, facts.balances, wallet)
+    return outcomes, facts.stale
 
 
 def decide(orders: Sequence[Order], facts: Facts) -> list[Outcome]:
@@ -140,7 +141,8 @@ class _Table:
             return Contended()
         self.spendable[order.account] = spendable - charge
         self.taken.add((order.client_id, order.ref))
-        return Placed(delivered(order), units) if units else Placed(parked(order))
+        numbers = self.facts.numbers[order.client_id, order.key]
+        return Placed(delivered(order, numbers), units) if units else Placed(parked(order, numbers))
 
     def _take(self, order: Order) -> tuple[Unit, ...]:
         """All units or none, first expired first out, none below the order's floor."""
@@ -157,18 +159,20 @@ class _Table:
 
 
 # [/settle]
-def delivered(order: Order) -> Order:
+def delivered(order: Order, numbers: Numbers) -> Order:
     """A hit: all of it, now."""
     return replace(
-        order, status="DELIVERED", sub_status="COMPLETED", delivery_time="INSTANT",
+        order, id=numbers.order, transaction_id=numbers.transaction,
+        status="DELIVERED", sub_status="COMPLETED", delivery_time="INSTANT",
         delivered_quantity=order.quantity, from_cache=order.quantity, delivered_at=order.placed_at,
     )  # fmt: skip
 
 
-def parked(order: Order) -> Order:
+def parked(order: Order, numbers: Numbers) -> Order:
     """A miss waits for an operator or a pump; a bulk order has no items yet."""
     return replace(
-        order, status="PENDING", sub_status="INITIAL" if order.bulk else "VENDOR_ORDER_PENDING",
+        order, id=numbers.order, transaction_id=numbers.transaction,
+        status="PENDING", sub_status="INITIAL" if order.bulk else "VENDOR_ORDER_PENDING",
         delivery_time="DELAYED", pending_items=0 if order.bulk else order.quantity,
     )  # fmt: skip
 

@@ -15,6 +15,13 @@ from starship_core.statements import Statement
 from starship_core.store.claim import Looked, Lot, OpenCode, Unit, complete, locking, lots_of
 
 
+class Numbers(NamedTuple):
+    """The ids of an order that may be placed; one that is refused leaves a gap."""
+
+    order: int
+    transaction: int
+
+
 class Known(NamedTuple):
     """An order that already holds an idempotency key."""
 
@@ -26,6 +33,8 @@ class Facts(NamedTuple):
     """Read and locked; nothing in here is waited for again."""
 
     known: Mapping[tuple[int, str], Known]
+    numbers: Mapping[tuple[int, str], Numbers]
+    """By client and key, like `known`."""
     taken: frozenset[tuple[int, str]]
     """(client, ref) pairs that belong to orders already."""
     units: Mapping[Sku, Sequence[Unit]]
@@ -34,16 +43,39 @@ class Facts(NamedTuple):
     balances: Mapping[str, Balance]
 
 
+class _Asked(NamedTuple):
+    """An order, the ids that it gets if it is placed, and who holds its key and its reference."""
+
+    order: Order
+    numbers: Numbers
+    of_key: int | None
+    of_ref: int | None
+
+    @property
+    def name(self) -> tuple[int, str]:
+        return self.order.client_id, self.order.key
+
+
 # One look by index for each, whatever PostgreSQL believes of a young table: a join would be made by
 # reading all of it, and a plan once made is kept until the next ANALYZE (see tables/orders.py).
 _HELD: Final = """
-SELECT key,
+SELECT key, {next_order} AS number, {next_transaction} AS paid_by,
   (SELECT id FROM orders
    WHERE idempotency_key = value->>1 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_key,
   (SELECT id FROM orders
    WHERE ref = value->>2 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_ref
 FROM json_each($1)
 """
+_NEXT: Final = {
+    "postgresql": "nextval('{}_id_seq')",
+    "sqlite": "(SELECT coalesce(max(id), 0) FROM {}) + 1 + cast(key AS bigint)",  # one writer
+}
+HELD: Final = {
+    dialect: _HELD.format(
+        next_order=number.format("orders"), next_transaction=number.format("transactions")
+    )
+    for dialect, number in _NEXT.items()
+}
 _FINGERPRINTS: Final = """
 SELECT id, fingerprint FROM orders
 WHERE id IN (SELECT cast(value->>0 AS bigint) FROM json_each($1))
@@ -60,27 +92,38 @@ def gather(
 ) -> Facts:
     """Lock order: vouchers (skipping), then wallets by name."""
     now = max(micros(order.placed_at) for order in orders)
-    asked = Statement(_HELD, (json_rows((o.client_id, o.key, o.ref) for o in orders),))
-    rows, vouchers = tx.together([asked, locking(tx, suggested, now)])
-    held = [(orders[int(number)], of_key, of_ref) for number, of_key, of_ref in rows]
-    known = _known(tx, {(o.client_id, o.key): of_key for o, of_key, _ in held if of_key})
+    accounts = sorted({order.account for order in orders})
+    # who may have to wait for a voucher must not hold a wallet
+    enough = len(suggested) >= sum(order.quantity for order in orders if not order.bulk)
+    held = Statement(HELD[tx.dialect], (json_rows((o.client_id, o.key, o.ref) for o in orders),))
+    (rows, vouchers), balances = tx.abreast(
+        [held, locking(tx, suggested, now)],
+        lambda beside: wallet.lock(beside, accounts) if enough else {},
+        plain=hasattr(wallet, "plain_rows"),
+    )
+    asked = [
+        _Asked(orders[int(position)], Numbers(number, paid_by), of_key, of_ref)
+        for position, number, paid_by, of_key, of_ref in rows
+    ]
+    known = _known(tx, asked)
     new = [order for order in orders if (order.client_id, order.key) not in known]
     wanted = lots_of(order for order in new if not order.bulk)
     claimed = complete(tx, wanted, Looked(suggested, vouchers), open_code=open_code)
-    accounts = sorted({order.account for order in new})
     return Facts(
         known=known,
-        taken=frozenset((o.client_id, o.ref) for o, _, of_ref in held if of_ref),
+        numbers={each.name: each.numbers for each in asked},
+        taken=frozenset((a.order.client_id, a.order.ref) for a in asked if a.of_ref),
         units=claimed.units,
         timed_out=frozenset(claimed.timed_out),
         stale=claimed.stale,
-        balances=wallet.lock(tx, accounts) if accounts else {},
+        balances=balances if enough else wallet.lock(tx, accounts),
     )
 
 
-def _known(tx: Tx, held: Mapping[tuple[int, str], int]) -> dict[tuple[int, str], Known]:
-    """What was asked for when the keys that are held were taken."""
+def _known(tx: Tx, asked: Sequence[_Asked]) -> dict[tuple[int, str], Known]:
+    """The orders that hold a key, and what was asked for with it."""
+    held = {each.name: each.of_key for each in asked if each.of_key is not None}
     if not held:
         return {}
     fingerprints = dict(tx.execute(_FINGERPRINTS, json_rows((i,) for i in held.values())))
-    return {key: Known(order_id, fingerprints[order_id]) for key, order_id in held.items()}
+    return {name: Known(order_id, fingerprints[order_id]) for name, order_id in held.items()}

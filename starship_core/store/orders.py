@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from starship_core.clock import micros, moment
 from starship_core.database import json_rows
-from starship_core.faults import RaceLost
 from starship_core.model import Order, Price, Sku
 from starship_core.ports import Transaction
+from starship_core.statements import Statement
 
 _encode_price = msgspec.json.Encoder().encode
 _decode_price = msgspec.json.Decoder(Price).decode
@@ -24,38 +24,33 @@ COLUMNS: Final = (
 )
 
 _INSERT: Final = """
-INSERT INTO orders (client_id, idempotency_key, fingerprint, ref, product_id, product_name,
+INSERT INTO orders (id, client_id, idempotency_key, fingerprint, ref, product_id, product_name,
   currency, denomination, quantity, wallet_id, amount_currency, charged, price, min_expiry, status,
   sub_status, delivery_time, delivered_quantity, pending_items, from_cache, email, mobile,
   customer_info, metadata, placed_at, delivered_at, updated_at)
-SELECT cast(value->>0 AS bigint), value->>1, value->>2, value->>3, cast(value->>4 AS bigint),
-  value->>5, value->>6, cast(value->>7 AS bigint), cast(value->>8 AS bigint),
-  cast(value->>9 AS bigint), value->>10, cast(value->>11 AS bigint), value->>12,
-  cast(value->>13 AS bigint), value->>14, value->>15, value->>16, cast(value->>17 AS bigint),
-  cast(value->>18 AS bigint), cast(value->>19 AS bigint), value->>20, value->>21, value->>22,
-  value->>23, cast(value->>24 AS bigint), cast(value->>25 AS bigint), cast(value->>24 AS bigint)
-FROM json_each($1) WHERE true
-ON CONFLICT DO NOTHING
-RETURNING id, client_id, idempotency_key
+SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, value->>3, value->>4,
+  cast(value->>5 AS bigint), value->>6, value->>7, cast(value->>8 AS bigint),
+  cast(value->>9 AS bigint), cast(value->>10 AS bigint), value->>11, cast(value->>12 AS bigint),
+  value->>13, cast(value->>14 AS bigint), value->>15, value->>16, value->>17,
+  cast(value->>18 AS bigint), cast(value->>19 AS bigint), cast(value->>20 AS bigint), value->>21,
+  value->>22, value->>23, value->>24, cast(value->>25 AS bigint), cast(value->>26 AS bigint),
+  cast(value->>25 AS bigint)
+FROM json_each($1)
 """
 
 
-def insert_orders(tx: Transaction, orders: Sequence[Order]) -> list[Order]:
-    """The same orders with their ids.
+def inserting(orders: Iterable[Order]) -> Statement:
+    """New orders under the ids they were given.
 
-    Raises RaceLost when another process took a key or ref meanwhile.
+    A key or a reference that another process took meanwhile violates a unique constraint.
     """
-    rows = tx.execute(_INSERT, json_rows(_row(order) for order in orders))
-    if len(rows) != len(orders):
-        raise RaceLost
-    ids = {(client_id, key): order_id for order_id, client_id, key in rows}
-    return [msgspec.structs.replace(order, id=ids[order.client_id, order.key]) for order in orders]
+    return Statement(_INSERT, (json_rows(_row(order) for order in orders),))
 
 
 def _row(order: Order) -> tuple[Any, ...]:
     delivered_at = None if order.delivered_at is None else micros(order.delivered_at)
     return (
-        order.client_id, order.key, order.fingerprint, order.ref, order.sku.product_id,
+        order.id, order.client_id, order.key, order.fingerprint, order.ref, order.sku.product_id,
         order.product_name, order.sku.currency, order.sku.denomination, order.quantity,
         order.wallet_id, order.price.currency, order.price.total_payable,
         _encode_price(order.price).decode(), micros(order.min_expiry), order.status,

@@ -4,20 +4,20 @@ inserted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
+from sqlalchemy.exc import IntegrityError
 
 from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
-from starship_core.faults import RaceLost
-from starship_core.model import Entry, Order, share
+from starship_core.faults import RaceLost, taken_meanwhile
+from starship_core.model import Balance, Entry, Order, share
 from starship_core.ports import Transaction, WalletBackend
 from starship_core.statements import Statement
 from starship_core.store.claim import Unit
 from starship_core.store.events import announcing, placed_events
-from starship_core.store.orders import debit_key, insert_orders
+from starship_core.store.orders import debit_key, inserting
 
 
 class Placed(NamedTuple):
@@ -40,10 +40,11 @@ FROM json_each($1)
 WHERE vouchers.id = cast(value->>0 AS bigint) AND state || '' = 'pooled'
 RETURNING id
 """  # `|| ''`: by the primary key, see store/claim.py
-_TRANSACTIONS: Final = """
-INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
+_TRANSACTION: Final = """wallet_id, order_id, key, transaction_type, amount, currency,
   source_currency, destination_currency, forex_rate, forex_source, forex_as_of, conversion_charges,
-  balance_after, remarks, created_at)
+  balance_after, remarks, created_at"""
+_TRANSACTIONS: Final = f"""
+INSERT INTO transactions ({_TRANSACTION})
 SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, value->>3,
   cast(value->>4 AS bigint), value->>5, value->>6, value->>7, value->>8, value->>9,
   cast(value->>10 AS bigint), cast(value->>11 AS bigint), cast(value->>12 AS bigint), value->>13,
@@ -51,38 +52,65 @@ SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, value->>
 FROM json_each($1) WHERE true
 RETURNING id, key
 """
+_NUMBERED_TRANSACTIONS: Final = f"""
+INSERT INTO transactions (id, {_TRANSACTION})
+SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), cast(value->>2 AS bigint), value->>3,
+  value->>4, cast(value->>5 AS bigint), value->>6, value->>7, value->>8, value->>9, value->>10,
+  cast(value->>11 AS bigint), cast(value->>12 AS bigint), cast(value->>13 AS bigint), value->>14,
+  cast(value->>15 AS bigint)
+FROM json_each($1)
+"""
 _REVEALS: Final = """
 INSERT INTO audit (at, actor, action, subject, request_id)
 SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM json_each($1)
 """
 
 
-def write_placed(tx: Tx, placed: Sequence[Placed], wallet: WalletBackend) -> list[Placed]:
-    """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with
-    their ids.
+def write_placed(
+    tx: Tx, placed: Sequence[Placed], balances: Mapping[str, Balance], wallet: WalletBackend
+) -> None:
+    """Orders, items, assignments, debits, events and the reveals' audit rows.
+
+    `balances` are those that this transaction has locked. Raises RaceLost when another process took
+    a key or a reference meanwhile.
     """
     if not placed:
-        return []
-    orders = insert_orders(tx, [each.order for each in placed])
-    written = [Placed(order, each.units) for order, each in zip(orders, placed, strict=True)]
-    balances = wallet.post(tx, [_debit(order) for order in orders])
-    assignments = [row for each in written for row in _assignments_of(each)]
-    _, assigned, debits, *_ = tx.together(
-        [
-            Statement(_ITEMS, (json_rows(row for each in written for row in _items_of(each)),)),
-            Statement(_ASSIGN, (json_rows(assignments),)),
-            _debits(orders, balances),
-            announcing(event for order in orders for event in placed_events(order)),
-            _revealing([each.order for each in written if each.units]),
-        ]
-    )
-    if len(assigned) != len(assignments):
-        raise RaceLost  # as in `assign`
-    ids = {key: row_id for row_id, key in debits}
-    return [
-        Placed(msgspec.structs.replace(order, transaction_id=ids[debit_key(order.id)]), each.units)
-        for order, each in zip(orders, placed, strict=True)
+        return
+    orders = [each.order for each in placed]
+    left = _left(orders, balances)
+    assignments = [row for each in placed for row in _assignments_of(each)]
+    statements = [
+        inserting(orders),
+        Statement(_ITEMS, (json_rows(row for each in placed for row in _items_of(each)),)),
+        Statement(_ASSIGN, (json_rows(assignments),)),
+        _debits(orders, left),
+        announcing(event for order in orders for event in placed_events(order)),
+        _revealing([each.order for each in placed if each.units]),
     ]
+    try:
+        rows, posted = tx.abreast(
+            statements,
+            lambda beside: wallet.post(beside, [_debit(order) for order in orders]),
+            plain=hasattr(wallet, "plain_rows"),
+        )
+    except IntegrityError as error:
+        if taken_meanwhile(error, "uq_orders"):
+            raise RaceLost from error
+        raise
+    if len(rows[2]) != len(assignments):
+        raise RaceLost  # as in `assign`
+    if list(posted) != left:
+        raise RuntimeError("the wallet's balances are not those that it had locked")
+
+
+def _left(orders: Iterable[Order], balances: Mapping[str, Balance]) -> list[int]:
+    """What each order leaves of the balance that pays for it."""
+    now = {account: balance.minor for account, balance in balances.items()}
+    left = []
+    for order in orders:
+        now[order.account] -= order.price.total_payable
+        left.append(now[order.account])
+    return left
 
 
 def _items_of(placed: Placed) -> Iterable[tuple[Any, ...]]:
@@ -114,14 +142,15 @@ def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
         raise RaceLost  # cannot happen under the claim's locks; if it does, nothing of it may stay
 
 
-def _debits(orders: Sequence[Order], balances: Sequence[int]) -> Statement:
+def _debits(orders: Sequence[Order], left: Sequence[int]) -> Statement:
     rows = (
-        transaction_row(order, key=debit_key(order.id), kind="DEBIT",
-                        minor=order.price.total_payable, balance_after=balance,
-                        at=micros(order.placed_at))
-        for order, balance in zip(orders, balances, strict=True)
+        (order.transaction_id, *transaction_row(order, key=debit_key(order.id), kind="DEBIT",
+                                                minor=order.price.total_payable,
+                                                balance_after=balance,
+                                                at=micros(order.placed_at)))
+        for order, balance in zip(orders, left, strict=True)
     )  # fmt: skip
-    return Statement(_TRANSACTIONS, (json_rows(rows),))
+    return Statement(_NUMBERED_TRANSACTIONS, (json_rows(rows),))
 
 
 def _debit(order: Order) -> Entry:

@@ -104,6 +104,27 @@ class ReportChecks(Conformance):
             locked = await books.run(lambda tx: dict(wallet.lock(tx, names)))
             assert await books.run(lambda tx: dict(wallet.balances(tx, names))) == locked
 
+    async def test_plain_rows_share_a_round_trip(self, books: Books) -> None:
+        """With `plain_rows`: `lock` and `post` answer the same when the core asks with them.
+
+        If this fails: rows of numbers, texts and null, each under a name of its own; or no
+        `plain_rows`.
+        """
+        async with books.wallet(1000, floor=-5) as wallet:
+            if not hasattr(wallet, "plain_rows"):
+                return
+            names = [books.account("nobody"), books.account()]
+            locked = await books.run(lambda tx: dict(wallet.lock(tx, names)))
+            debits = [books.entry("debit", key, -300) for key in ("order", "other")]
+
+            def shared(tx: Any) -> tuple[Any, Any]:
+                _, found = tx.abreast([], lambda beside: wallet.lock(beside, names), plain=True)
+                _, left = tx.abreast([], lambda beside: wallet.post(beside, debits), plain=True)
+                return dict(found), list(left)
+
+            assert await books.run(shared) == (locked, [700, 400])
+            assert await books.posted(wallet, *debits) == [400, 400]
+
     async def test_its_rows_hold(self, books: Books) -> None:
         """After entries of every kind, and one that was refused, it finds nothing wrong.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
@@ -53,6 +54,8 @@ class Line(Struct, kw_only=True):
 
 class Ledger:
     """Wallets have a row with a running balance and a floor; `sales:GBP` and the like are sums."""
+
+    plain_rows: Final = True
 
     def __init__(self, database: Database) -> None:
         self._database = database
