@@ -37,6 +37,16 @@ class Transaction(Protocol):
         """Run one statement (parameters `$1`, `$2`, … on either database) and return its rows."""
         ...
 
+    def together(
+        self, statements: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> Sequence[Sequence[tuple[Any, ...]]]:
+        """Run (statement, parameters) each, none of which reads what another one writes.
+
+        The rows of each: numbers, texts and null, each under a name of its own. On PostgreSQL it is
+        one round trip, and constraints between their rows hold at its end.
+        """
+        ...
+
 
 class Database(Protocol):
     """How a plugin reads and writes its own tables outside the core's transactions."""

@@ -19,10 +19,11 @@ from sqlalchemy.util import await_only
 
 from starship_core.faults import raised_by_driver
 from starship_core.ports import Transaction
-from starship_core.statements import Statement, chained, for_postgresql, for_sqlite
+from starship_core.statements import chained, for_postgresql, for_sqlite
 
 T = TypeVar("T")
-
+Asked = tuple[str, tuple[Any, ...]]
+"""A statement and its parameters."""
 DRIVER_ERRORS: Final = (PostgresError, DriverInterfaceError, OSError)
 """What asyncpg raises; whoever asks it says what it means by `raised_by_driver`."""
 _encode = msgspec.json.Encoder().encode
@@ -67,39 +68,33 @@ class Tx:
         except DRIVER_ERRORS as error:
             raise raised_by_driver(text, error) from error
 
-    def together(self, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
-        """Run statements that do not read what another of them wrote; the rows that each returns.
-
-        One round trip on PostgreSQL, where each is a `WITH` query of one statement: constraints
-        between their rows hold at its end. Returned values are numbers, texts or null, under names
-        of their own.
-        """
+    def together(self, statements: Sequence[Asked]) -> list[list[tuple[Any, ...]]]:
+        """As the port says: on PostgreSQL each is a `WITH` query of one statement."""
         if self.dialect == "sqlite":
-            return [list(self.execute(each.text, *each.parameters)) for each in statements]
-        text = chained(tuple((each.text, len(each.parameters)) for each in statements))
-        parameters = chain.from_iterable(each.parameters for each in statements)
+            return [list(self.execute(text, *parameters)) for text, parameters in statements]
+        whole = chained(tuple((text, len(parameters)) for text, parameters in statements))
+        parameters = chain.from_iterable(parameters for _, parameters in statements)
         answers: list[list[tuple[Any, ...]]] = [[] for _ in statements]
-        for number, row in self.execute(text, *parameters):
+        for number, row in self.execute(whole, *parameters):
             answers[number].append(tuple(_decode(row).values()))
         return answers
 
     def abreast(
-        self, statements: Sequence[Statement], work: Callable[[Transaction], T], *, plain: bool
+        self, statements: Sequence[Asked], work: Callable[[Transaction], T], *, plain: bool
     ) -> tuple[list[list[tuple[Any, ...]]], T]:
-        """`together`, and what `work` answers: its first statement shares their round trip.
+        """`together`, and what `work` answers: what it asks first shares their round trip.
 
-        Only when it is `plain`, that is, when the rows of what it executes are as `together` wants
-        them; else, and on SQLite, it comes after them.
+        Only when it is `plain`, that is, when the rows of what it asks first are as `together`
+        wants them; else, and on SQLite, it comes after them.
         """
         if self.dialect == "sqlite" or not plain:
             return self.together(statements), work(self)
         beside = _Beside(self.dialect, work)
         first = beside.begun()
-        if first is None:
-            return self.together(statements), beside.answer
-        *rows, given = self.together([*statements, first])
-        beside.ended(given, self.execute)
-        return rows, beside.answer
+        rows = self.together([*statements, *first])
+        if first:
+            beside.ended(rows[len(statements) :], self)
+        return rows[: len(statements)], beside.answer
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -109,7 +104,7 @@ class Tx:
 
 
 class _Beside:
-    """A transaction for `work`, which stands still at each statement until its rows are there."""
+    """A transaction for `work`, which stands still at each question until its rows are there."""
 
     def __init__(
         self, dialect: Literal["postgresql", "sqlite"], work: Callable[[Transaction], Any]
@@ -123,27 +118,30 @@ class _Beside:
         self.answer = self._work(self)
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-        rows: Sequence[tuple[Any, ...]] = getcurrent().parent.switch(
-            Statement(statement, parameters)
-        )
+        return self.together([(statement, parameters)])[0]
+
+    def together(self, statements: Sequence[Asked]) -> Sequence[Sequence[tuple[Any, ...]]]:
+        rows: Sequence[Sequence[tuple[Any, ...]]] = getcurrent().parent.switch(statements)
         return rows
 
-    def begun(self) -> Statement | None:
-        """The first statement; None: it ended without one."""
-        first: Statement | None = self._steps.switch()
-        return first
+    def begun(self) -> Sequence[Asked]:
+        """What it asks first; nothing: it ended without."""
+        return self._steps.switch() or ()
 
-    def ended(
-        self,
-        rows: Sequence[tuple[Any, ...]],
-        execute: Callable[..., Sequence[tuple[Any, ...]]],
-    ) -> None:
-        """All the others, one by one. Raises what `work` raises."""
-        asked: Statement | None = self._steps.switch(rows)
+    def ended(self, rows: Sequence[Sequence[tuple[Any, ...]]], tx: Tx) -> None:
+        """All that it asks after the first rows, in turn. Raises what `work` raises."""
+        asked: Sequence[Asked] | None = self._steps.switch(rows)
         while asked is not None:
             try:
-                rows = execute(asked.text, *asked.parameters)
+                rows = _executed(asked, tx)
             except DBAPIError as error:
                 asked = self._steps.throw(error)
             else:
                 asked = self._steps.switch(rows)
+
+
+def _executed(asked: Sequence[Asked], tx: Tx) -> Sequence[Sequence[tuple[Any, ...]]]:
+    if len(asked) > 1:
+        return tx.together(asked)
+    text, parameters = asked[0]
+    return [tx.execute(text, *parameters)]

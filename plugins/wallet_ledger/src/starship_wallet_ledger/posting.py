@@ -1,4 +1,4 @@
-"""Posting: a batch of entries over any accounts in three statements, four when it gives money back.
+"""Posting: a batch of entries over any accounts in two round trips, three when it gives money back.
 
 Order matters. The key goes in first, so that of two who post the same key one waits and then sees
 it. The balance moves second, which locks the account's row until commit. What is left of a debit is
@@ -90,8 +90,7 @@ def post(tx: Transaction, entries: Sequence[Entry]) -> Sequence[int]:
     moved = [entry for key, entry in asked.items() if key in ids]
     before: dict[str, Balance] = {}
     if moved:
-        before = _move(tx, moved)
-        _write_postings(tx, ids, moved)
+        before = _move(tx, ids, moved)
     if backs := [entry for entry in moved if entry.of is not None]:
         _refuse_excess(tx, backs)
     if repeated := [entry for key, entry in asked.items() if key not in ids]:
@@ -140,13 +139,14 @@ def _insert(tx: Transaction, asked: Mapping[str, Entry]) -> dict[str, int]:
     return {key: number for number, key in tx.execute(_INSERT, _encode(rows).decode())}
 
 
-def _move(tx: Transaction, moved: Iterable[Entry]) -> dict[str, Balance]:
-    """Change the balances; the accounts as they were before."""
+def _move(tx: Transaction, ids: Mapping[str, int], moved: Sequence[Entry]) -> dict[str, Balance]:
+    """Change the balances and write what changed them; the accounts as they were before."""
     sums: dict[tuple[str, str], int] = {}
     for entry in moved:
         of = (entry.account, entry.currency)
         sums[of] = sums.get(of, 0) + entry.minor
     rows = {str(i): (*of, sums[of]) for i, of in enumerate(sorted(sums))}
+    changed, _ = tx.together([(_MOVE, (_encode(rows).decode(),)), (_POST, (_halves(ids, moved),))])
     before = {
         (account, currency): Balance(
             account=account,
@@ -154,11 +154,22 @@ def _move(tx: Transaction, moved: Iterable[Entry]) -> dict[str, Balance]:
             minor=balance - sums[account, currency],
             floor=floor,
         )
-        for account, currency, balance, floor in tx.execute(_MOVE, _encode(rows).decode())
+        for account, currency, balance, floor in changed
     }
     for account, currency in sums.keys() - before.keys():
         raise _why_not(tx, account, Money(sums[account, currency], currency))
     return {account: balance for (account, _), balance in before.items()}
+
+
+def _halves(ids: Mapping[str, int], moved: Iterable[Entry]) -> str:
+    """Both postings of each entry."""
+    rows: dict[str, tuple[int, str, int]] = {}
+    for entry in moved:
+        number = ids[entry.key]
+        rows[str(len(rows))] = (number, entry.account, entry.minor)
+        other = f"{COUNTERPART[entry.kind]}:{entry.currency}"
+        rows[str(len(rows))] = (number, other, -entry.minor)
+    return _encode(rows).decode()
 
 
 def _why_not(tx: Transaction, account: str, moved: Money) -> Exception:
@@ -178,16 +189,6 @@ def _short(found: Balance, minor: int) -> InsufficientFunds:
         f"{found.account} has {Money(found.spendable, found.currency)} to spend, "
         f"{Money(-minor, found.currency)} were asked for"
     )
-
-
-def _write_postings(tx: Transaction, ids: Mapping[str, int], moved: Iterable[Entry]) -> None:
-    rows: dict[str, tuple[int, str, int]] = {}
-    for entry in moved:
-        number = ids[entry.key]
-        rows[str(len(rows))] = (number, entry.account, entry.minor)
-        other = f"{COUNTERPART[entry.kind]}:{entry.currency}"
-        rows[str(len(rows))] = (number, other, -entry.minor)
-    tx.execute(_POST, _encode(rows).decode())
 
 
 def _refuse_excess(tx: Transaction, backs: Sequence[Entry]) -> None:
