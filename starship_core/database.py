@@ -8,8 +8,9 @@ connection per process (measured: 2,487 transactions a second against 882 with m
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -50,8 +51,13 @@ class Database(Protocol):
     @property
     def dialect(self) -> Literal["postgresql", "sqlite"]: ...
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run `work(tx, *arguments)` in one write transaction, again whole after a lost race."""
+    async def run(
+        self, work: Callable[..., T], *arguments: Any, meanwhile: Future[Any] | None = None
+    ) -> T:
+        """Run `work(tx, *arguments)` in one write transaction, again whole after a lost race.
+
+        What `meanwhile` brings while the transaction begins comes first of the arguments.
+        """
         ...
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -87,8 +93,12 @@ class PostgreSQL:
             },
         )
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await _until_won(lambda: self._once("BEGIN", work, arguments), self.outage)
+    async def run(
+        self, work: Callable[..., T], *arguments: Any, meanwhile: Future[Any] | None = None
+    ) -> T:
+        return await _until_won(
+            lambda: self._once("BEGIN", work, arguments, meanwhile), self.outage
+        )
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -96,11 +106,19 @@ class PostgreSQL:
         except Exception as error:
             raise self.outage.translate(error) from error
 
-    async def _once(self, begin: str, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    async def _once(
+        self,
+        begin: str,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        meanwhile: Future[Any] | None = None,
+    ) -> T:
         async with self.engine.connect() as connection:
             driver = await _driver_of(connection)
             try:
                 await _say(driver, begin)
+                if meanwhile is not None:
+                    arguments = (await meanwhile, *arguments)
                 answer = await connection.run_sync(lambda sync: work(Tx(sync, driver), *arguments))
                 await _say(driver, "COMMIT")
             except BaseException:
@@ -147,10 +165,16 @@ class SQLite:
         self.outage = Outage()
         self.writer = _sqlite_engine(path, begin="BEGIN IMMEDIATE", pool=1)
         self.reader = _sqlite_engine(path, begin="BEGIN", pool=readers, query_only=True)
-        self.writer_thread = ThreadPoolExecutor(1, "starship-sqlite-writer")
-        self.reader_threads = ThreadPoolExecutor(readers, "starship-sqlite-reader")
+        self.writer_thread = concurrent.futures.ThreadPoolExecutor(1, "starship-sqlite-writer")
+        self.reader_threads = concurrent.futures.ThreadPoolExecutor(
+            readers, "starship-sqlite-reader"
+        )
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def run(
+        self, work: Callable[..., T], *arguments: Any, meanwhile: Future[Any] | None = None
+    ) -> T:
+        if meanwhile is not None:
+            arguments = (await meanwhile, *arguments)
         return await _until_won(
             lambda: _patiently(self.writer_thread.submit(_in_thread, self.writer, work, arguments)),
             self.outage,
@@ -183,7 +207,7 @@ async def _until_won(once: Callable[[], Awaitable[T]], outage: Outage) -> T:
     raise AssertionError  # pragma: no cover
 
 
-async def _patiently(turn: Future[T]) -> T:
+async def _patiently(turn: concurrent.futures.Future[T]) -> T:
     """Wait for a thread's turn at most five seconds, and for its work as long as that takes."""
     result = asyncio.wrap_future(turn)
     try:

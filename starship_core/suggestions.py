@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from starship_core.model import Sku
@@ -12,9 +13,15 @@ from starship_core.pool import Pool
 class Hints:
     """What was popped; until `keep` says otherwise all of it goes back."""
 
-    def __init__(self, popped: Iterable[tuple[Sku, int, int]]) -> None:
-        self._popped = {entry[1]: entry for entry in popped}
-        self.ids = frozenset(self._popped)
+    def __init__(self, pool: Pool, wanted: Mapping[Sku, int]) -> None:
+        self._popped: dict[int, tuple[Sku, int, int]] = {}
+        self.popped = asyncio.ensure_future(self._pop(pool, wanted))
+        """The ids, once they are there; it raises nothing."""
+
+    async def _pop(self, pool: Pool, wanted: Mapping[Sku, int]) -> frozenset[int]:
+        if wanted:
+            self._popped = {entry[1]: entry for entry in await pool.suggest(list(wanted.items()))}
+        return frozenset(self._popped)
 
     def keep(self, used: frozenset[int], stale: frozenset[int]) -> None:
         """Call once it is true: assigned ids stay out, and so do stale ones; nobody is offered them
@@ -31,10 +38,11 @@ class Hints:
 
 @asynccontextmanager
 async def suggestions(pool: Pool, wanted: Mapping[Sku, int]) -> AsyncIterator[Hints]:
-    """Pop up to that many ids a sku; put back what is not kept, on every way out."""
-    hints = Hints(await pool.suggest(list(wanted.items())) if wanted else ())
+    """Begin to pop up to that many ids a sku; put back what is not kept, on every way out."""
+    hints = Hints(pool, wanted)
     try:
         yield hints
     finally:
+        await asyncio.shield(hints.popped)
         if hints.unused:
             await pool.put_back(hints.unused)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from asyncpg import InterfaceError as DriverInterfaceError
-from asyncpg import PostgresError
+from asyncpg import InternalClientError, PostgresError
 from greenlet import getcurrent, greenlet
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -24,8 +24,10 @@ from starship_core.statements import chained, for_postgresql, for_sqlite
 T = TypeVar("T")
 Asked = tuple[str, tuple[Any, ...]]
 """A statement and its parameters."""
-DRIVER_ERRORS: Final = (PostgresError, DriverInterfaceError, OSError)
-"""What asyncpg raises; whoever asks it says what it means by `raised_by_driver`."""
+DRIVER_ERRORS: Final = (PostgresError, DriverInterfaceError, InternalClientError, OSError)
+"""What asyncpg raises (the third for a connection that the server has just cut); whoever asks it
+says what it means by `raised_by_driver`.
+"""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -86,7 +86,7 @@ async def approve_fallback(  # noqa: PLR0913  # what an approval says
     for _attempt in range(_ALL):
         async with suggestions(ship.pool, wanted) as hints:
             chunk = await ship.database.run(
-                _approve, order_id, hints.ids, _Yes(by, terms, Market.of(ship)),
+                _approve, order_id, await hints.popped, _Yes(by, terms, Market.of(ship)),
                 (ship.vault.reveal, ship.now()),
             )  # fmt: skip
             hints.keep(chunk.used, chunk.stale)

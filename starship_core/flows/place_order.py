@@ -29,7 +29,7 @@ from starship_core.new_order import NewOrder, price
 from starship_core.ports import WalletBackend
 from starship_core.ship import Ship
 from starship_core.store.claim import Lot, OpenCode, Unit
-from starship_core.store.facts import Facts, Numbers, gather
+from starship_core.store.facts import Facts, gather
 from starship_core.store.orders import find_by_key
 from starship_core.store.write import Placed, write_placed
 from starship_core.suggestions import suggestions
@@ -86,7 +86,7 @@ async def settle(orders: Sequence[Order], ship: Ship) -> Sequence[Outcome]:
         ship.pool, wanted
     ) as hints:  # what is not kept goes back, on every way out
         outcomes, stale = await ship.database.run(
-            commit_together, orders, hints.ids, ship.wallet, ship.vault.reveal
+            commit_together, orders, ship.wallet, ship.vault.reveal, meanwhile=hints.popped
         )
         placed = (o for o in outcomes if isinstance(o, Placed))
         hints.keep(frozenset(unit.id for each in placed for unit in each.units), stale)
@@ -96,7 +96,7 @@ async def settle(orders: Sequence[Order], ship: Ship) -> Sequence[Outcome]:
 
 
 def commit_together(
-    tx: Tx, orders: Sequence[Order], hints: frozenset[int], wallet: WalletBackend, reveal: OpenCode
+    tx: Tx, hints: frozenset[int], orders: Sequence[Order], wallet: WalletBackend, reveal: OpenCode
 ) -> tuple[Sequence[Outcome], frozenset[int]]:
     """The transaction: synchronous, the same on both databases.
 
@@ -105,8 +105,8 @@ def commit_together(
     facts = gather(tx, orders, hints, wallet=wallet, open_code=reveal)
     outcomes = decide(orders, facts)
     placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
-    write_placed(tx, placed, facts.balances, wallet)
-    return outcomes, facts.stale
+    written = iter(write_placed(tx, placed, facts.balances, wallet))
+    return [next(written) if isinstance(o, Placed) else o for o in outcomes], facts.stale
 
 
 def decide(orders: Sequence[Order], facts: Facts) -> list[Outcome]:
@@ -141,8 +141,8 @@ class _Table:
             return Contended()
         self.spendable[order.account] = spendable - charge
         self.taken.add((order.client_id, order.ref))
-        numbers = self.facts.numbers[order.client_id, order.key]
-        return Placed(delivered(order, numbers), units) if units else Placed(parked(order, numbers))
+        order_id = self.facts.ids[order.client_id, order.key]
+        return Placed(delivered(order, order_id) if units else parked(order, order_id), units)
 
     def _take(self, order: Order) -> tuple[Unit, ...]:
         """All units or none, first expired first out, none below the order's floor."""
@@ -159,19 +159,19 @@ class _Table:
 
 
 # [/settle]
-def delivered(order: Order, numbers: Numbers) -> Order:
+def delivered(order: Order, order_id: int) -> Order:
     """A hit: all of it, now."""
     return replace(
-        order, id=numbers.order, transaction_id=numbers.transaction,
+        order, id=order_id,
         status="DELIVERED", sub_status="COMPLETED", delivery_time="INSTANT",
         delivered_quantity=order.quantity, from_cache=order.quantity, delivered_at=order.placed_at,
     )  # fmt: skip
 
 
-def parked(order: Order, numbers: Numbers) -> Order:
+def parked(order: Order, order_id: int) -> Order:
     """A miss waits for an operator or a pump; a bulk order has no items yet."""
     return replace(
-        order, id=numbers.order, transaction_id=numbers.transaction,
+        order, id=order_id,
         status="PENDING", sub_status="INITIAL" if order.bulk else "VENDOR_ORDER_PENDING",
         delivery_time="DELAYED", pending_items=0 if order.bulk else order.quantity,
     )  # fmt: skip

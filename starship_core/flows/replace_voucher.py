@@ -34,7 +34,7 @@ async def replace_voucher(order_id: int, ordinal: int, by: By, ship: Ship) -> Or
         raise NotFound("order", order_id)
     async with suggestions(ship.pool, {found.sku: 1}) as hints:
         order, used, stale = await ship.database.run(
-            _replace, (order_id, ordinal), hints.ids, ship.vault.reveal, (by, ship.now())
+            _replace, (order_id, ordinal), await hints.popped, ship.vault.reveal, (by, ship.now())
         )
         hints.keep(used, stale)
     return order

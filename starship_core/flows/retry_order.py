@@ -94,7 +94,7 @@ async def retry_order(order_id: int, by: By, ship: Ship) -> Order:
             chunk = await ship.database.run(
                 _allocate,
                 order_id,
-                hints.ids,
+                await hints.popped,
                 ship.vault.reveal,
                 (by if first else None, ship.now()),
             )

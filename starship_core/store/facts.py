@@ -15,13 +15,6 @@ from starship_core.statements import Statement
 from starship_core.store.claim import Looked, Lot, OpenCode, Unit, complete, locking, lots_of
 
 
-class Numbers(NamedTuple):
-    """The ids of an order that may be placed; one that is refused leaves a gap."""
-
-    order: int
-    transaction: int
-
-
 class Known(NamedTuple):
     """An order that already holds an idempotency key."""
 
@@ -33,8 +26,8 @@ class Facts(NamedTuple):
     """Read and locked; nothing in here is waited for again."""
 
     known: Mapping[tuple[int, str], Known]
-    numbers: Mapping[tuple[int, str], Numbers]
-    """By client and key, like `known`."""
+    ids: Mapping[tuple[int, str], int]
+    """Of an order if it is placed, by client and key; one that is refused leaves a gap."""
     taken: frozenset[tuple[int, str]]
     """(client, ref) pairs that belong to orders already."""
     units: Mapping[Sku, Sequence[Unit]]
@@ -44,10 +37,10 @@ class Facts(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """An order, the ids that it gets if it is placed, and who holds its key and its reference."""
+    """An order, the id that it gets if it is placed, and who holds its key and its reference."""
 
     order: Order
-    numbers: Numbers
+    id: int
     of_key: int | None
     of_ref: int | None
 
@@ -59,22 +52,18 @@ class _Asked(NamedTuple):
 # One look by index for each, whatever PostgreSQL believes of a young table: a join would be made by
 # reading all of it, and a plan once made is kept until the next ANALYZE (see tables/orders.py).
 _HELD: Final = """
-SELECT key, {next_order} AS number, {next_transaction} AS paid_by,
+SELECT key, {next_id} AS id,
   (SELECT id FROM orders
    WHERE idempotency_key = value->>1 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_key,
   (SELECT id FROM orders
    WHERE ref = value->>2 AND client_id + 0 = cast(value->>0 AS bigint)) AS of_ref
 FROM json_each($1)
 """
-_NEXT: Final = {
-    "postgresql": "nextval('{}_id_seq')",
-    "sqlite": "(SELECT coalesce(max(id), 0) FROM {}) + 1 + cast(key AS bigint)",  # one writer
-}
 HELD: Final = {
-    dialect: _HELD.format(
-        next_order=number.format("orders"), next_transaction=number.format("transactions")
-    )
-    for dialect, number in _NEXT.items()
+    "postgresql": _HELD.format(next_id="nextval('orders_id_seq')"),
+    "sqlite": _HELD.format(  # one writer
+        next_id="(SELECT coalesce(max(id), 0) FROM orders) + 1 + cast(key AS bigint)"
+    ),
 }
 _FINGERPRINTS: Final = """
 SELECT id, fingerprint FROM orders
@@ -101,17 +90,14 @@ def gather(
         lambda beside: wallet.lock(beside, accounts) if enough else {},
         plain=hasattr(wallet, "plain_rows"),
     )
-    asked = [
-        _Asked(orders[int(position)], Numbers(number, paid_by), of_key, of_ref)
-        for position, number, paid_by, of_key, of_ref in rows
-    ]
+    asked = [_Asked(orders[int(position)], *found) for position, *found in rows]
     known = _known(tx, asked)
     new = [order for order in orders if (order.client_id, order.key) not in known]
     wanted = lots_of(order for order in new if not order.bulk)
     claimed = complete(tx, wanted, Looked(suggested, vouchers), open_code=open_code)
     return Facts(
         known=known,
-        numbers={each.name: each.numbers for each in asked},
+        ids={each.name: each.id for each in asked},
         taken=frozenset((a.order.client_id, a.order.ref) for a in asked if a.of_ref),
         units=claimed.units,
         timed_out=frozenset(claimed.timed_out),

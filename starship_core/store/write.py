@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
 from sqlalchemy.exc import IntegrityError
 
 from starship_core.clock import micros
@@ -40,25 +41,16 @@ FROM json_each($1)
 WHERE vouchers.id = cast(value->>0 AS bigint) AND state || '' = 'pooled'
 RETURNING id
 """  # `|| ''`: by the primary key, see store/claim.py
-_TRANSACTION: Final = """wallet_id, order_id, key, transaction_type, amount, currency,
+_TRANSACTIONS: Final = """
+INSERT INTO transactions (wallet_id, order_id, key, transaction_type, amount, currency,
   source_currency, destination_currency, forex_rate, forex_source, forex_as_of, conversion_charges,
-  balance_after, remarks, created_at"""
-_TRANSACTIONS: Final = f"""
-INSERT INTO transactions ({_TRANSACTION})
+  balance_after, remarks, created_at)
 SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), value->>2, value->>3,
   cast(value->>4 AS bigint), value->>5, value->>6, value->>7, value->>8, value->>9,
   cast(value->>10 AS bigint), cast(value->>11 AS bigint), cast(value->>12 AS bigint), value->>13,
   cast(value->>14 AS bigint)
 FROM json_each($1) WHERE true
 RETURNING id, key
-"""
-_NUMBERED_TRANSACTIONS: Final = f"""
-INSERT INTO transactions (id, {_TRANSACTION})
-SELECT cast(value->>0 AS bigint), cast(value->>1 AS bigint), cast(value->>2 AS bigint), value->>3,
-  value->>4, cast(value->>5 AS bigint), value->>6, value->>7, value->>8, value->>9, value->>10,
-  cast(value->>11 AS bigint), cast(value->>12 AS bigint), cast(value->>13 AS bigint), value->>14,
-  cast(value->>15 AS bigint)
-FROM json_each($1)
 """
 _REVEALS: Final = """
 INSERT INTO audit (at, actor, action, subject, request_id)
@@ -68,14 +60,15 @@ SELECT cast(value->>0 AS bigint), value->>1, 'reveal', value->>2, value->>3 FROM
 
 def write_placed(
     tx: Tx, placed: Sequence[Placed], balances: Mapping[str, Balance], wallet: WalletBackend
-) -> None:
-    """Orders, items, assignments, debits, events and the reveals' audit rows.
+) -> list[Placed]:
+    """Orders, items, assignments, debits, events and the reveals' audit rows; returns them with the
+    ids of their debits.
 
     `balances` are those that this transaction has locked. Raises RaceLost when another process took
     a key or a reference meanwhile.
     """
     if not placed:
-        return
+        return []
     orders = [each.order for each in placed]
     left = _left(orders, balances)
     assignments = [row for each in placed for row in _assignments_of(each)]
@@ -97,10 +90,17 @@ def write_placed(
         if taken_meanwhile(error, "uq_orders"):
             raise RaceLost from error
         raise
-    if len(rows[2]) != len(assignments):
+    _, _, assigned, debits, *_ = rows
+    if len(assigned) != len(assignments):
         raise RaceLost  # as in `assign`
     if list(posted) != left:
         raise RuntimeError("the wallet's balances are not those that it had locked")
+    # given under the wallets' locks: a wallet's transactions are in the order of their ids
+    ids = {key: row_id for row_id, key in debits}
+    return [
+        Placed(structs.replace(order, transaction_id=ids[debit_key(order.id)]), units)
+        for order, units in placed
+    ]
 
 
 def _left(orders: Iterable[Order], balances: Mapping[str, Balance]) -> list[int]:
@@ -144,13 +144,12 @@ def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
 
 def _debits(orders: Sequence[Order], left: Sequence[int]) -> Statement:
     rows = (
-        (order.transaction_id, *transaction_row(order, key=debit_key(order.id), kind="DEBIT",
-                                                minor=order.price.total_payable,
-                                                balance_after=balance,
-                                                at=micros(order.placed_at)))
+        transaction_row(order, key=debit_key(order.id), kind="DEBIT",
+                        minor=order.price.total_payable, balance_after=balance,
+                        at=micros(order.placed_at))
         for order, balance in zip(orders, left, strict=True)
     )  # fmt: skip
-    return Statement(_NUMBERED_TRANSACTIONS, (json_rows(rows),))
+    return Statement(_TRANSACTIONS, (json_rows(rows),))
 
 
 def _debit(order: Order) -> Entry:

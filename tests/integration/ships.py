@@ -191,7 +191,8 @@ class Dock:
 
         What it has too much of is found out when it is suggested.
         """
-        assert [str(each) for each in await verify(self.ship)] == []
+        found = [str(each) for each in await verify(self.ship)]
+        assert found == [], found
         for sku in (CARD, SMALL, YEN, DINAR):
             assert await self.on_sale(sku) - await self.ship.pool.members(sku) == set()
 

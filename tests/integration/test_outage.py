@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+from asyncpg import InternalClientError
 from structlog.testing import capture_logs
 
 from starship_core.database import PostgreSQL, SQLite, Tx, opened
 from starship_core.errors import Unavailable
+from starship_core.faults import raised_by_driver, translate
+from starship_core.transaction import DRIVER_ERRORS
 
 _WRITE = "INSERT INTO counters (name, value) VALUES ($1, 1)"
 
@@ -69,3 +74,47 @@ async def test_what_is_no_outage_is_not_told_as_one(database: Any) -> None:
         with pytest.raises(Exception, match="counters_of_nothing"):
             await database.run(lambda tx: tx.execute("SELECT * FROM counters_of_nothing"))
     assert logs == []
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_caller_that_goes_away_leaves_nothing(database: PostgreSQL) -> None:
+    """In the middle of a statement: nothing of it is kept, and all connections are good again."""
+
+    def work(tx: Tx) -> None:
+        tx.execute(_WRITE, "x")
+        tx.execute("SELECT pg_sleep(60)")
+
+    leaving = [asyncio.create_task(database.run(work)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    for task in leaving:
+        task.cancel()
+    assert [type(each) for each in await asyncio.gather(*leaving, return_exceptions=True)] == [
+        asyncio.CancelledError
+    ] * 2
+    read = "SELECT value FROM counters WHERE name = 'x'"
+    found = await asyncio.gather(*(database.run(lambda tx: tx.execute(read)) for _ in range(4)))
+    assert found == [[]] * 4
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_connection_that_was_cut_is_not_begun_with(
+    database: PostgreSQL, database_url: str
+) -> None:
+    """The server cut them while nobody asked anything: the next caller does not notice."""
+    read = "SELECT count(*) FROM counters"
+    await asyncio.gather(*(database.run(lambda tx: tx.execute(read)) for _ in range(4)))
+    cutter = await asyncpg.connect(database_url)
+    await cutter.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'starship' AND datname = current_database()"
+    )
+    await cutter.close()
+    await asyncio.sleep(0.2)
+    assert await database.run(lambda tx: tx.execute(read)) == [(0,)]
+
+
+def test_a_driver_at_a_loss_is_an_outage() -> None:
+    """What asyncpg raises for a connection that is being cut says that the database is away."""
+    assert InternalClientError in DRIVER_ERRORS
+    told = translate(raised_by_driver("BEGIN", InternalClientError("another operation")))
+    assert isinstance(told, Unavailable)

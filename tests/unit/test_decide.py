@@ -17,7 +17,7 @@ from starship_core.errors import InsufficientFunds, KeyReused, NotFound, Referen
 from starship_core.flows.place_order import Outcome, Replayed, decide
 from starship_core.model import BULK_ABOVE, Balance, Order, Price, Sku
 from starship_core.store.claim import Lot, Unit
-from starship_core.store.facts import Facts, Known, Numbers
+from starship_core.store.facts import Facts, Known
 from starship_core.store.write import Placed
 from starship_core.testing.clock import START
 from starship_core.till import Contended
@@ -58,7 +58,7 @@ def facts(**changed: Any) -> Facts:
     """Nothing known, nothing in stock, 1,000 in each wallet; but for what is `changed`."""
     balances = {name: Balance(account=name, currency="EUR", minor=1000) for name in ACCOUNTS}
     values: dict[str, Any] = {
-        "known": {}, "numbers": defaultdict(lambda: Numbers(7, 8)), "taken": frozenset(),
+        "known": {}, "ids": defaultdict(lambda: 7), "taken": frozenset(),
         "units": {}, "timed_out": frozenset(), "stale": frozenset(), "balances": balances,
     }  # fmt: skip
     return Facts(**(values | changed))
