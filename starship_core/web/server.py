@@ -63,9 +63,13 @@ def bind(host: str, port: int, *, fd: int | None = None) -> socket.socket:
         return socket.socket(fileno=fd)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"[server] {host}:{port}: {error.strerror or error}") from None
+    # inherited by each connection: asyncio's own loop does not set it on a socket it is given, and
+    # an answer's second packet would wait 40 ms for the caller to acknowledge the first
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def check(config: Config) -> None:

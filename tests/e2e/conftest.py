@@ -25,7 +25,7 @@ from starship_core.signature import Request, sign
 from starship_core.store.clients import ClientFacts
 from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_app
-from starship_core.web.server import uvicorn_config
+from starship_core.web.server import bind, uvicorn_config
 
 ANA = By(actor="operator:ana", request_id="test")
 
@@ -111,7 +111,7 @@ async def start(configure: Any, clock: ManualClock) -> AsyncIterator[Any]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def started(ship: Ship) -> str:
-            listener = socket.create_server(("127.0.0.1", 0))
+            listener = bind("127.0.0.1", 0)
             server = Server(uvicorn_config(create_app(ship)))
             task = asyncio.create_task(server.serve(sockets=[listener]))
 

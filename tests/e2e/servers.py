@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import (
@@ -39,7 +38,7 @@ from starship_core.signature import Request, sign
 from starship_core.store.clients import ClientFacts, Issued
 from starship_core.testing.clock import ManualClock
 from starship_core.web.app import create_app
-from starship_core.web.server import uvicorn_config
+from starship_core.web.server import bind, uvicorn_config
 
 ANA = By(actor="operator:ana", reason="test")
 ROOT = "/api/v1"
@@ -290,7 +289,7 @@ async def opened_shop(config: Config, clock: ManualClock) -> AsyncIterator[Shop]
 @asynccontextmanager
 async def served(ship: Ship) -> AsyncIterator[str]:
     """Where the deployment answers, on a loopback port; as a server process would have it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = bind("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn_config(create_app(ship)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
