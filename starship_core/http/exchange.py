@@ -84,9 +84,14 @@ class Answer:
 
     async def problem(self, problem: Problem, receive: Receive) -> None:
         body = problem.body(self.request_id)
-        headers = [_JSON, (b"content-length", b"%d" % len(body))]
-        for name, value in problem.headers.items():
-            headers.append((name.lower().encode(), value.encode("latin-1")))
+        headers = [
+            *(
+                (name.lower().encode(), value.encode("latin-1"))
+                for name, value in problem.headers.items()
+            ),
+            _JSON,
+            (b"content-length", b"%d" % len(body)),
+        ]
         await self({"type": "http.response.start", "status": problem.http, "headers": headers})
         if "Connection" in problem.headers:
             await self({"type": "http.response.body", "body": body, "more_body": True})

@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from starship_core.admin.app import create_admin
 from starship_core.http.errors import answer
 from starship_core.http.exchange import App, Receive, Scope, Send, Serving
+from starship_core.http.express import Express
 from starship_core.http.openapi import document
 from starship_core.http.routing import operations, with_options
 from starship_core.metrics import Metrics
@@ -42,7 +43,7 @@ def create_app(ship: Ship, readiness: status.Readiness | None = None) -> App:
     """
     serving = Serving(ship, Metrics(), readiness or status.Readiness(ship))
     explains = ship.config.deployment.environment == "test"
-    clients = Gate(create_routes(explains=explains), ship, serving.metrics)
+    clients = Gate(Express(create_routes(explains=explains)), ship, serving.metrics)
     operators = create_admin(ship, serving.metrics)
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,6 +34,7 @@ from starship_core.http.exchange import (
     serving,
     ship_of,
 )
+from starship_core.http.express import EXPRESS
 from starship_core.http.paging import path_id, read_page, read_query, whole
 from starship_core.new_order import NewOrder
 from starship_core.web.order_answer import just_placed, summary, whole_order
@@ -56,7 +57,7 @@ _body = msgspec.json.Decoder(OrderBody)
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-@post("/orders", status_code=200, opt=PLACE)
+@post("/orders", status_code=200, opt={**PLACE, **EXPRESS})
 async def create_order(request: AnyRequest) -> ASGIApp:
     """Place an order: delivered in this answer from the pool, or parked as PENDING."""
     require_json(request.scope["headers"])
