@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -54,6 +55,7 @@ class Metrics:
             registry=self.registry,
         )
         # looking a child up by its labels costs more than counting
+        self._became = cache(self._orders.labels)
         self._answered: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
 
@@ -69,7 +71,7 @@ class Metrics:
 
     def order(self, outcome: str) -> None:
         """`delivered`, `pending` or `replayed`; refusals are requests with their status."""
-        self._orders.labels(outcome).inc()
+        self._became(outcome).inc()
 
     def refused(self, reason: str) -> None:
         """A request that was not let in."""

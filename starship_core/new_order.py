@@ -47,10 +47,7 @@ class NewOrder(Struct, frozen=True, kw_only=True):
 
 
 async def price(new: NewOrder, client: Client, ship: Ship) -> Order:
-    """The order that this request asks for, priced; reads only.
-
-    Raises InvalidInput, Unavailable.
-    """
+    """The order that is asked for, priced; reads only. Raises InvalidInput, Unavailable."""
     snapshot = await ship.catalogue.current()
     product = snapshot.products.get(new.product_id)
     if product is None or not product.is_active:
@@ -67,18 +64,19 @@ async def price(new: NewOrder, client: Client, ship: Ship) -> Order:
     wallet = paying_wallet(client, new.wallet_id, product.currency)
     now = ship.now()
     if new.quote is None:
+        converts = wallet.currency != product.currency
         charge = cascade(
             face,
             new.quantity,
             wallet_currency=wallet.currency,
-            conversion=await ship.fx.rate(product.currency, wallet.currency),
+            conversion=await ship.fx.rate(product.currency, wallet.currency) if converts else None,
             discount=discount_for(snapshot, client.id, product, denomination),
             fees=ship.config.pricing,
         )
     else:
         charge = _quoted(new, client, ship, face=face, wallet=wallet)
     return Order(
-        client_id=client.id, key=new.key, fingerprint="",
+        client_id=client.id, key=new.key, fingerprint=new.fingerprint,
         ref=new.ref or made_ref(client.id, new.key),
         sku=Sku(product.id, face.minor, face.currency), product_name=product.name,
         quantity=new.quantity, wallet_id=wallet.id, account=wallet.account, price=charge,

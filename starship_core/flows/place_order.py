@@ -51,18 +51,15 @@ async def place_order(new: NewOrder, client: Client, ship: Ship) -> Placed | Rep
     Raises KeyReused, ReferenceTaken, InsufficientFunds, InvalidInput or Unavailable: nothing was
     kept.
     """
-    fingerprint = new.fingerprint
     try:
         order = await price(new, client, ship)
         await refuse_plainly_short(order, ship)
     except StarshipError:
         # A replay must never meet a refusal that came true after its order was placed.
         if earlier := await ship.database.read(find_by_key, client.id, new.key):
-            return replay(*earlier, fingerprint)
+            return replay(*earlier, new.fingerprint)
         raise
-    outcome: Placed | Replayed = await ship.till.join(
-        replace(order, fingerprint=fingerprint), partial(settle, ship=ship)
-    )
+    outcome: Placed | Replayed = await ship.till.join(order, partial(settle, ship=ship))
     return outcome
 
 

@@ -89,9 +89,10 @@ def whole_order(
     order: Order, items: Iterable[Item], units: Iterable[tuple[int, Unit]]
 ) -> OrderAnswer:
     """With its items and its vouchers in plain."""
-    face = order.sku.face.text
+    facts = _facts(order)
+    face = facts["denomination"]
     return OrderAnswer(
-        **_facts(order),
+        **facts,
         items=[ItemAnswer(item.ordinal, item.status, face) for item in items],
         vouchers=[_voucher(ordinal, unit) for ordinal, unit in units],
     )
@@ -99,11 +100,12 @@ def whole_order(
 
 def just_placed(order: Order, units: Sequence[Unit]) -> OrderAnswer:
     """The POST's answer, made from what was decided; nothing is read again."""
-    face = order.sku.face.text
+    facts = _facts(order)
+    face = facts["denomination"]
     status = "DELIVERED" if units else "PENDING"
     count = 0 if order.bulk else order.quantity
     return OrderAnswer(
-        **_facts(order),
+        **facts,
         items=[ItemAnswer(n, status, face) for n in range(1, count + 1)],
         vouchers=[_voucher(ordinal, unit) for ordinal, unit in enumerate(units, 1)],
     )

@@ -27,6 +27,7 @@ class BoundedHead(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._head_open = False
         self._head_bytes = 0
+        self._chunk_bytes = 0
         self._refused = False
 
     def on_message_begin(self) -> None:
@@ -35,16 +36,20 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_open = False
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > (
-            LONGEST_HEAD
-        ):
+        # a short one need not be counted name by name
+        if self._head_bytes + self._chunk_bytes > LONGEST_HEAD and self._length > LONGEST_HEAD:
             self._refuse(_too_long())
             return
         super().on_headers_complete()
 
+    @property
+    def _length(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._chunk_bytes = len(data)
         super().data_received(data)
         if self._head_open:
             self._head_bytes += len(data)
