@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -86,7 +86,10 @@ def taken_meanwhile(error: IntegrityError, constraint: str) -> bool:
 
 
 def raised_by_driver(statement: str, error: Exception) -> DBAPIError:
-    """What SQLAlchemy would have raised for an error of asyncpg, without the parameters."""
+    """What SQLAlchemy would have raised for an error of the driver, without the parameters."""
+    if isinstance(error, sqlite3.Error):
+        told = DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True)
+        return cast("DBAPIError", told)
     state = getattr(error, "sqlstate", None)
     if state is None:
         return InterfaceError(statement, None, error, hide_parameters=True)

@@ -28,6 +28,11 @@ from starship_core.model import (
 T = TypeVar("T")
 
 
+Query = tuple[str, tuple[Any, ...]]
+"""A statement and its parameters."""
+Rows = Sequence[tuple[Any, ...]]
+
+
 class Transaction(Protocol):
     """An open database transaction, handed to a plugin that must commit together with the core."""
 
@@ -37,9 +42,7 @@ class Transaction(Protocol):
         """Run one statement (parameters `$1`, `$2`, … on either database) and return its rows."""
         ...
 
-    def together(
-        self, statements: Sequence[tuple[str, tuple[Any, ...]]]
-    ) -> Sequence[Sequence[tuple[Any, ...]]]:
+    def together(self, statements: Sequence[Query]) -> Sequence[Rows]:
         """Run (statement, parameters) each, none of which reads what another one writes.
 
         The rows of each: numbers, texts and null, each under a name of its own. On PostgreSQL it is

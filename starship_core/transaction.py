@@ -4,6 +4,7 @@ they can be made in.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -18,16 +19,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from starship_core.faults import raised_by_driver
-from starship_core.ports import Transaction
+from starship_core.ports import Query, Rows, Transaction
 from starship_core.statements import chained, for_postgresql, for_sqlite
 
 T = TypeVar("T")
-Asked = tuple[str, tuple[Any, ...]]
-"""A statement and its parameters."""
-DRIVER_ERRORS: Final = (PostgresError, DriverInterfaceError, InternalClientError, OSError)
-"""What asyncpg raises (the third for a connection that the server has just cut); whoever asks it
-says what it means by `raised_by_driver`.
-"""
+DRIVER_ERRORS: Final = (
+    sqlite3.Error, PostgresError, DriverInterfaceError,
+    InternalClientError,  # of a connection that the server has just cut
+    OSError,
+)  # fmt: skip
+"""What the drivers raise; whoever asks them says what it means by `raised_by_driver`."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -42,35 +43,36 @@ def json_rows(rows: Iterable[Sequence[Any]]) -> str:
 class Tx:
     """An open transaction: the core's own implementation of `ports.Transaction`.
 
-    On PostgreSQL statements go to `driver`, which caches them prepared: through SQLAlchemy each
-    would cost the server twice the time. `connection` is there for what needs SQLAlchemy.
+    Statements go straight to the driver, which caches them prepared: through SQLAlchemy each would
+    cost the server twice the time. `connection` is there for what needs SQLAlchemy.
     """
 
     __slots__ = ("_driver", "connection", "dialect", "for_share", "for_update", "skip_locked")
 
-    def __init__(self, connection: Connection, driver: Any = None) -> None:
+    def __init__(self, connection: Connection, asyncpg: Any = None) -> None:
+        """`asyncpg`: the driver's connection, on PostgreSQL."""
         self.connection = connection
-        self._driver = driver
-        self.dialect: Literal["postgresql", "sqlite"] = "postgresql" if driver else "sqlite"
+        self._driver: Any = asyncpg or connection.connection.driver_connection
+        self.dialect: Literal["postgresql", "sqlite"] = "postgresql" if asyncpg else "sqlite"
         # plain FOR UPDATE deadlocks with the share locks that foreign keys take
-        self.for_update = "FOR NO KEY UPDATE" if driver else ""
-        self.for_share = "FOR SHARE" if driver else ""
-        self.skip_locked = "FOR NO KEY UPDATE SKIP LOCKED" if driver else ""
+        self.for_update = "FOR NO KEY UPDATE" if asyncpg else ""
+        self.for_share = "FOR SHARE" if asyncpg else ""
+        self.skip_locked = "FOR NO KEY UPDATE SKIP LOCKED" if asyncpg else ""
 
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-        """Run one statement (parameters `$1`, `$2`, …) and return its rows, fetched."""
-        if self._driver is not None:
-            return self._straight(for_postgresql(statement), parameters)
-        result = self.connection.exec_driver_sql(for_sqlite(statement), parameters or None)
-        return result.fetchall() if result.returns_rows else ()
-
-    def _straight(self, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Run one statement (parameters `$1`, `$2`, … on either database) and return its rows."""
         try:
-            return [tuple(row) for row in await_only(self._driver.fetch(text, *parameters))]
+            if self.dialect == "postgresql":
+                text = for_postgresql(statement)
+                return [tuple(row) for row in await_only(self._driver.fetch(text, *parameters))]
+            rows: list[tuple[Any, ...]] = self._driver.execute(
+                for_sqlite(statement), parameters
+            ).fetchall()
         except DRIVER_ERRORS as error:
-            raise raised_by_driver(text, error) from error
+            raise raised_by_driver(statement, error) from error
+        return rows
 
-    def together(self, statements: Sequence[Asked]) -> list[list[tuple[Any, ...]]]:
+    def together(self, statements: Sequence[Query]) -> list[Rows]:
         """As the port says: on PostgreSQL each is a `WITH` query of one statement."""
         if self.dialect == "sqlite":
             return [list(self.execute(text, *parameters)) for text, parameters in statements]
@@ -79,11 +81,11 @@ class Tx:
         answers: list[list[tuple[Any, ...]]] = [[] for _ in statements]
         for number, row in self.execute(whole, *parameters):
             answers[number].append(tuple(_decode(row).values()))
-        return answers
+        return list(answers)
 
     def abreast(
-        self, statements: Sequence[Asked], work: Callable[[Transaction], T], *, plain: bool
-    ) -> tuple[list[list[tuple[Any, ...]]], T]:
+        self, statements: Sequence[Query], work: Callable[[Transaction], T], *, plain: bool
+    ) -> tuple[list[Rows], T]:
         """`together`, and what `work` answers: what it asks first shares their round trip.
 
         Only when it is `plain`, that is, when the rows of what it asks first are as `together`
@@ -122,17 +124,17 @@ class _Beside:
     def execute(self, statement: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return self.together([(statement, parameters)])[0]
 
-    def together(self, statements: Sequence[Asked]) -> Sequence[Sequence[tuple[Any, ...]]]:
-        rows: Sequence[Sequence[tuple[Any, ...]]] = getcurrent().parent.switch(statements)
+    def together(self, statements: Sequence[Query]) -> Sequence[Rows]:
+        rows: Sequence[Rows] = getcurrent().parent.switch(statements) if statements else ()
         return rows
 
-    def begun(self) -> Sequence[Asked]:
+    def begun(self) -> Sequence[Query]:
         """What it asks first; nothing: it ended without."""
         return self._steps.switch() or ()
 
-    def ended(self, rows: Sequence[Sequence[tuple[Any, ...]]], tx: Tx) -> None:
+    def ended(self, rows: Sequence[Rows], tx: Tx) -> None:
         """All that it asks after the first rows, in turn. Raises what `work` raises."""
-        asked: Sequence[Asked] | None = self._steps.switch(rows)
+        asked: Sequence[Query] | None = self._steps.switch(rows)
         while asked is not None:
             try:
                 rows = _executed(asked, tx)
@@ -142,7 +144,7 @@ class _Beside:
                 asked = self._steps.switch(rows)
 
 
-def _executed(asked: Sequence[Asked], tx: Tx) -> Sequence[Sequence[tuple[Any, ...]]]:
+def _executed(asked: Sequence[Query], tx: Tx) -> Sequence[Rows]:
     if len(asked) > 1:
         return tx.together(asked)
     text, parameters = asked[0]

@@ -37,6 +37,10 @@ DRAIN_SECONDS: Final = 30
 LIFELINE: Final = "STARSHIP_LIFELINE"
 """Set in a worker's environment: its standard input is a pipe that only its supervisor holds."""
 _BACKLOG: Final = 2048
+_TURN_SECONDS: Final = 0.0005
+"""How long the event loop may keep SQLite's writer thread waiting for the interpreter, at each row
+of each statement (measured beside the default of 5 ms: 2,770 orders a second instead of 2,470).
+"""
 _KEEP_ALIVE: Final = 75
 _log = structlog.get_logger("starship.server")
 
@@ -110,6 +114,8 @@ async def serve_embedded(
 
 async def _run(ship: Ship, listener: socket.socket, announce: Announce) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_lost)
+    if ship.database.dialect == "sqlite":
+        sys.setswitchinterval(_TURN_SECONDS)
     readiness = Readiness(ship)
     config = uvicorn_config(create_app(ship, readiness))
     serving = Serving(url_of(listener), ship.config.deployment.environment)
