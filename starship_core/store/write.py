@@ -71,18 +71,9 @@ def write_placed(
         return []
     orders = [each.order for each in placed]
     left = _left(orders, balances)
-    assignments = [row for each in placed for row in _assignments_of(each)]
-    statements = [
-        inserting(orders),
-        Statement(_ITEMS, (json_rows(row for each in placed for row in _items_of(each)),)),
-        Statement(_ASSIGN, (json_rows(assignments),)),
-        _debits(orders, left),
-        announcing(event for order in orders for event in placed_events(order)),
-        _revealing([each.order for each in placed if each.units]),
-    ]
     try:
-        rows, posted = tx.abreast(
-            statements,
+        (_, _, assigned, debits, *_), posted = tx.abreast(
+            _statements(placed, left),
             lambda beside: wallet.post(beside, [_debit(order) for order in orders]),
             plain=hasattr(wallet, "plain_rows"),
         )
@@ -90,8 +81,7 @@ def write_placed(
         if taken_meanwhile(error, "uq_orders"):
             raise RaceLost from error
         raise
-    _, _, assigned, debits, *_ = rows
-    if len(assigned) != len(assignments):
+    if len(assigned) != sum(len(each.units) for each in placed):
         raise RaceLost  # as in `assign`
     if list(posted) != left:
         raise RuntimeError("the wallet's balances are not those that it had locked")
@@ -100,6 +90,19 @@ def write_placed(
     return [
         Placed(structs.replace(order, transaction_id=ids[debit_key(order.id)]), units)
         for order, units in placed
+    ]
+
+
+def _statements(placed: Sequence[Placed], left: Sequence[int]) -> list[Statement]:
+    """In an order that foreign keys allow, where they are executed one by one."""
+    orders = [each.order for each in placed]
+    return [
+        inserting(orders),
+        Statement(_ITEMS, (json_rows(row for each in placed for row in _items_of(each)),)),
+        Statement(_ASSIGN, (json_rows(row for each in placed for row in _assignments_of(each)),)),
+        _debits(orders, left),
+        announcing(event for order in orders for event in placed_events(order)),
+        _revealing([each.order for each in placed if each.units]),
     ]
 
 

@@ -332,6 +332,16 @@ class Disorderly(Around):
         }  # fmt: skip
 
 
+class Ambiguous(Around):
+    """Rows whose columns have one name: they cannot be told apart where statements are joined."""
+
+    plain_rows = True
+
+    def lock(self, tx: Transaction, accounts: Sequence[str]) -> Mapping[str, Balance]:
+        ((_, _),) = tx.execute("SELECT 1 AS one, 2 AS one")
+        return super().lock(tx, accounts)
+
+
 # --- reports ----------------------------------------------------------------------------------
 class Inexact(Around):
     async def statement(
@@ -420,8 +430,9 @@ BAD: dict[str, WalletCase] = {
 }
 """The check's name → the backend that only this check fails, on SQLite and on PostgreSQL."""
 
-LOCKING: dict[str, WalletCase] = {
+ON_POSTGRESQL: dict[str, WalletCase] = {
     "a_lock_lasts_until_commit": acting(Lockless),
     "locks_are_taken_in_order": acting(Disorderly),
+    "plain_rows_share_a_round_trip": acting(Ambiguous),
 }
-"""The same of locks, on PostgreSQL: where writers take turns, there is nothing to lock."""
+"""The same on PostgreSQL: where writers take turns, there is nothing to lock, and no round trip."""

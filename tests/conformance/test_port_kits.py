@@ -95,10 +95,10 @@ async def test_wallets(check: str, database: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-@pytest.mark.parametrize("check", bad_wallets.LOCKING)
+@pytest.mark.parametrize("check", bad_wallets.ON_POSTGRESQL)
 async def test_wallets_that_do_not_lock(check: str, database: Any, tmp_path: Path) -> None:
     """As above, where two can write at once."""
-    assert await failing_books(bad_wallets.LOCKING[check], database, tmp_path) == meant(check)
+    assert await failing_books(bad_wallets.ON_POSTGRESQL[check], database, tmp_path) == meant(check)
 
 
 def test_a_kit_is_used_from_outside(pytester: pytest.Pytester) -> None:

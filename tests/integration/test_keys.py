@@ -261,10 +261,12 @@ async def test_rows_that_an_order_holds_are_passed_over_and_done_later(ship: Shi
 
     async def order() -> None:
         engine = ship.database.engine  # type: ignore[attr-defined]  # PostgreSQL's
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql("BEGIN")
             await connection.exec_driver_sql("SELECT 1 FROM vouchers WHERE id = 7 FOR UPDATE")
             held.set()
             await done.wait()
+            await connection.exec_driver_sql("COMMIT")
 
     holding = loop.create_task(order())
     await held.wait()

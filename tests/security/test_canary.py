@@ -218,7 +218,9 @@ def test_a_canary_is_found_nowhere(deployment: Deployment) -> None:
             raised(deployment, http)
         secrets |= operated(deployment)
         with client(process.url, credential) as http:
-            answers += [http.get(f"/api/v1/orders/{n}").text for n in range(1, 5)]
+            listed = [each["id"] for each in http.get("/api/v1/orders").json()]
+            assert len(listed) == 4
+            answers += [http.get(f"/api/v1/orders/{n}").text for n in listed]
         assert sightings(deployment.places(), secrets) == []
         process.stop()
     assert sightings(deployment.places(), secrets) == []
