@@ -101,8 +101,7 @@ async def on_postgresql(plan: Plan, server_url: str) -> list[Line]:
                 pairs.append((ours["per_second"], base, ours["p50_ms"], ours["p99_ms"]))
                 plan.say(f"{size}: {ours['per_second']:.0f}/s, bare {base:.0f}/s")
             lines.append(_ratio(f"pg{size}", f"PostgreSQL, {size} connections", pairs))
-        await checkpoint(server_url)
-        lines += _half_load(plan, bench, server, "pg", lines)
+        lines += await _half_load(plan, bench, server, lines, postgresql=server_url)
         lines.append(_hot_wallet(plan, bench, server))
         lines.append(_memory(server))
     return lines
@@ -128,7 +127,7 @@ async def on_sqlite(plan: Plan) -> list[Line]:
                 pairs.append((ours["per_second"], base, ours["p50_ms"], ours["p99_ms"]))
                 plan.say(f"{size}: {ours['per_second']:.0f}/s, bare {base:.0f}/s")
             lines.append(_ratio(f"sqlite{size}", f"SQLite, {size} connections", pairs))
-        lines += _half_load(plan, bench, server, "sqlite", lines)
+        lines += await _half_load(plan, bench, server, lines)
     return lines
 
 
@@ -140,14 +139,21 @@ def _ratio(key: str, name: str, pairs: Sequence[tuple[float, float, float, float
     return Line(key, f"{name}, ratio to the bare driver", ratio, f"{ratio:.2f}", detail)
 
 
-def _half_load(
-    plan: Plan, bench: Bench, server: Server, name: str, measured: Sequence[Line]
+async def _half_load(
+    plan: Plan,
+    bench: Bench,
+    server: Server,
+    measured: Sequence[Line],
+    postgresql: str | None = None,
 ) -> list[Line]:
     """Latency at half of what 16 connections reach, which the floor is of, and at half of what 64
     do: batches are larger there, so the same half is more.
     """
     lines = []
+    name = "pg" if postgresql else "sqlite"
     for size in (16, 64):
+        if postgresql:
+            await checkpoint(postgresql)
         (fastest,) = (line for line in measured if line.key == f"{name}{size}")
         rate = float(fastest.detail.partition("/s")[0]) / 2
         runs = [
