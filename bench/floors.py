@@ -32,8 +32,11 @@ FLOORS = {
     "pg64": at_least(1.2),
     "sqlite16": at_least(0.5),
     "sqlite64": at_least(0.8),
-    "pg_p99_half16": at_most(20),
-    "sqlite_p99_half16": at_most(20),
+    **{
+        f"{database}_p99_half{size}": at_most(20)
+        for database in ("pg", "sqlite")
+        for size in (16, 64)
+    },
     "hot": at_least(0.9),
     "million": at_most(1.1),
     "memory": at_most(150),

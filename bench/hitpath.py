@@ -146,8 +146,8 @@ async def _half_load(
     measured: Sequence[Line],
     postgresql: str | None = None,
 ) -> list[Line]:
-    """Latency at half of what 16 connections reach, which the floor is of, and at half of what 64
-    do: batches are larger there, so the same half is more.
+    """Latency at half of what 16 connections reach, and at half of what 64 do: batches are larger
+    there, so that the same half is more.
     """
     lines = []
     name = "pg" if postgresql else "sqlite"
