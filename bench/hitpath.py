@@ -198,10 +198,7 @@ async def _print_durability(plan: Plan, url: str) -> None:
 
 async def created(server_url: str, name: str) -> str:
     """A fresh database beside the server's own; its URL."""
-    db = await asyncpg.connect(server_url)
-    await db.execute(f'DROP DATABASE IF EXISTS "{name}"')
-    await db.execute(f'CREATE DATABASE "{name}"')
-    await db.close()
+    await executed(server_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"')
     base, _, query = server_url.partition("?")
     return f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
 
@@ -210,8 +207,14 @@ async def checkpoint(server_url: str) -> None:
     """A server that has run for minutes recycles its WAL files; one that has just been filled makes
     each anew, in 20 to 60 ms in which nobody commits.
     """
-    db = await asyncpg.connect(server_url)
-    await db.execute("CHECKPOINT")
+    await executed(server_url, "CHECKPOINT")
+
+
+async def executed(url: str, *statements: str) -> None:
+    """By a connection of its own, one by one."""
+    db = await asyncpg.connect(url)
+    for statement in statements:
+        await db.execute(statement)
     await db.close()
 
 

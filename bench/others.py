@@ -20,7 +20,7 @@ import httpx2
 import webhooks
 from deployment import BY, STARSHIP, Bench, build, fill, memory_mb, opened, serving, unique
 from floors import Line
-from hitpath import Plan, created, play
+from hitpath import Plan, created, executed, play
 from redis.asyncio import Redis
 
 from starship_core.access import Client
@@ -53,7 +53,7 @@ async def _stock_sizes(plan: Plan, server_url: str) -> Line:
             plan.folder / f"stock-{size}", url, plan.redis + f"?db={len(benches) + 1}"
         )
         await fill(bench, size // len(bench.products))
-        await _analyze(url)
+        await executed(url, "ANALYZE vouchers")
         benches.append(bench)
     ratios = []
     with serving(benches[0]) as a_lot, serving(benches[1]) as a_few:
@@ -66,12 +66,6 @@ async def _stock_sizes(plan: Plan, server_url: str) -> Line:
     ratio = median(ratios)
     name = f"PostgreSQL: cost of an order at {large:,} pooled against {small:,}"
     return Line("million", name, ratio, f"{ratio:.2f}")
-
-
-async def _analyze(url: str) -> None:
-    db = await asyncpg.connect(url)
-    await db.execute("ANALYZE vouchers")
-    await db.close()
 
 
 async def _bulk(plan: Plan, server_url: str) -> list[Line]:

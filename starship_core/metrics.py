@@ -55,19 +55,14 @@ class Metrics:
             registry=self.registry,
         )
         # looking a child up by its labels costs more than counting
+        self._answered = cache(self._requests.labels)
+        self._timed = cache(self._seconds.labels)
         self._became = cache(self._orders.labels)
-        self._answered: dict[tuple[str, str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
 
     def request(self, route: str, method: str, status: int, *, seconds: float) -> None:
         """Count one answer. `route` is a template, so that there are few of them."""
-        which = (route, method, status)
-        counter = self._answered.get(which)
-        if counter is None:
-            counter = self._answered[which] = self._requests.labels(route, method, str(status))
-            self._timed.setdefault(route, self._seconds.labels(route))
-        counter.inc()
-        self._timed[route].observe(seconds)
+        self._answered(route, method, status).inc()
+        self._timed(route).observe(seconds)
 
     def order(self, outcome: str) -> None:
         """`delivered`, `pending` or `replayed`; refusals are requests with their status."""

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
-
-
-class Statement(NamedTuple):
-    """A statement (parameters `$1`, `$2`, …) that is executed later, with others."""
-
-    text: str
-    parameters: tuple[Any, ...]
 
 
 @lru_cache(maxsize=512)

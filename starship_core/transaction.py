@@ -74,7 +74,7 @@ class Tx:
 
     def together(self, statements: Sequence[Query]) -> list[Rows]:
         """As the port says: on PostgreSQL each is a `WITH` query of one statement."""
-        if self.dialect == "sqlite":
+        if self.dialect == "sqlite" or len(statements) == 1:
             return [list(self.execute(text, *parameters)) for text, parameters in statements]
         whole = chained(tuple((text, len(parameters)) for text, parameters in statements))
         parameters = chain.from_iterable(parameters for _, parameters in statements)
@@ -137,15 +137,8 @@ class _Beside:
         asked: Sequence[Query] | None = self._steps.switch(rows)
         while asked is not None:
             try:
-                rows = _executed(asked, tx)
+                rows = tx.together(asked)
             except DBAPIError as error:
                 asked = self._steps.throw(error)
             else:
                 asked = self._steps.switch(rows)
-
-
-def _executed(asked: Sequence[Query], tx: Tx) -> Sequence[Rows]:
-    if len(asked) > 1:
-        return tx.together(asked)
-    text, parameters = asked[0]
-    return [tx.execute(text, *parameters)]

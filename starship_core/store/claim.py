@@ -8,7 +8,7 @@ come back. Nothing is updated here but what does not open.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -18,7 +18,7 @@ from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.faults import sqlstate
 from starship_core.model import Order, Sku
-from starship_core.statements import Statement
+from starship_core.ports import Query, Rows
 from starship_core.vault import Code, Unsealable
 
 _log = structlog.get_logger("starship.store")
@@ -43,9 +43,6 @@ class Unit(NamedTuple):
     expires_at: int
     voucher_reference_number: str | None
     code: Code
-
-
-Rows = Sequence[tuple[Any, ...]]
 
 
 class Looked(NamedTuple):
@@ -118,15 +115,15 @@ def claim(
     """
     rows: Rows = ()
     if suggested and wanted:
-        first = locking(tx, suggested, now)
-        rows = tx.execute(first.text, *first.parameters)
+        text, parameters = locking(tx, suggested, now)
+        rows = tx.execute(text, *parameters)
     return complete(tx, wanted, Looked(suggested, rows), open_code=open_code)
 
 
-def locking(tx: Tx, suggested: frozenset[int], now: int) -> Statement:
+def locking(tx: Tx, suggested: frozenset[int], now: int) -> Query:
     """The first step: lock those of the suggestions that can be had."""
     ids = json_rows((i,) for i in suggested)
-    return Statement(f"{_SUGGESTED} {tx.skip_locked}", (ids, now))
+    return f"{_SUGGESTED} {tx.skip_locked}", (ids, now)
 
 
 def complete(tx: Tx, wanted: Mapping[Lot, int], looked: Looked, *, open_code: OpenCode) -> Claim:

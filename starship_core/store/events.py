@@ -8,8 +8,7 @@ from typing import Any, Final
 from starship_core.clock import micros
 from starship_core.database import json_rows
 from starship_core.model import Order, minor_text
-from starship_core.ports import Transaction
-from starship_core.statements import Statement
+from starship_core.ports import Query, Transaction
 
 _INSERT: Final = """
 INSERT INTO outbox (event_id, order_id, client_id, event_type, revision, data, created_at)
@@ -23,13 +22,13 @@ def announce(tx: Transaction, events: Iterable[tuple[str, Order, int]]) -> None:
     """Queue (event type, order as it now stands, micros) for relay, in the transaction of the
     change itself.
     """
-    queued = announcing(events)
-    tx.execute(queued.text, *queued.parameters)
+    text, parameters = announcing(events)
+    tx.execute(text, *parameters)
 
 
-def announcing(events: Iterable[tuple[str, Order, int]]) -> Statement:
+def announcing(events: Iterable[tuple[str, Order, int]]) -> Query:
     """What `announce` executes."""
-    return Statement(_INSERT, (json_rows([_row(*event) for event in events]),))
+    return _INSERT, (json_rows([_row(*event) for event in events]),)
 
 
 def _row(event_type: str, order: Order, at: int) -> Sequence[Any]:

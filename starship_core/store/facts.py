@@ -11,7 +11,6 @@ from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.model import Balance, Order, Sku
 from starship_core.ports import WalletBackend
-from starship_core.statements import Statement
 from starship_core.store.claim import Looked, Lot, OpenCode, Unit, complete, locking, lots_of
 
 
@@ -82,13 +81,13 @@ def gather(
     """Lock order: vouchers (skipping), then wallets by name."""
     now = max(micros(order.placed_at) for order in orders)
     accounts = sorted({order.account for order in orders})
-    # who may have to wait for a voucher must not hold a wallet
+    # who will look for more vouchers, and may wait for one, does not hold a wallet meanwhile
     enough = len(suggested) >= sum(order.quantity for order in orders if not order.bulk)
-    held = Statement(HELD[tx.dialect], (json_rows((o.client_id, o.key, o.ref) for o in orders),))
+    held = (HELD[tx.dialect], (json_rows((o.client_id, o.key, o.ref) for o in orders),))
     (rows, vouchers), balances = tx.abreast(
         [held, locking(tx, suggested, now)],
         lambda beside: wallet.lock(beside, accounts) if enough else {},
-        plain=hasattr(wallet, "plain_rows"),
+        plain=getattr(wallet, "plain_rows", False),
     )
     asked = [_Asked(orders[int(position)], *found) for position, *found in rows]
     known = _known(tx, asked)

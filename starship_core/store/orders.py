@@ -10,8 +10,7 @@ import msgspec
 from starship_core.clock import micros, moment
 from starship_core.database import json_rows
 from starship_core.model import Order, Price, Sku
-from starship_core.ports import Transaction
-from starship_core.statements import Statement
+from starship_core.ports import Query, Transaction
 
 _encode_price = msgspec.json.Encoder().encode
 _decode_price = msgspec.json.Decoder(Price).decode
@@ -39,12 +38,12 @@ FROM json_each($1)
 """
 
 
-def inserting(orders: Iterable[Order]) -> Statement:
+def inserting(orders: Iterable[Order]) -> Query:
     """New orders under the ids they were given.
 
     A key or a reference that another process took meanwhile violates a unique constraint.
     """
-    return Statement(_INSERT, (json_rows(_row(order) for order in orders),))
+    return _INSERT, (json_rows(_row(order) for order in orders),)
 
 
 def _row(order: Order) -> tuple[Any, ...]:

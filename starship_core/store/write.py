@@ -1,6 +1,4 @@
-"""Write what a batch decided: set-based, only what succeeded, nothing for an order that was not
-inserted.
-"""
+"""Write what a batch decided: set-based, only what succeeded, and all of that or nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ from starship_core.clock import micros
 from starship_core.database import Tx, json_rows
 from starship_core.faults import RaceLost, taken_meanwhile
 from starship_core.model import Balance, Entry, Order, share
-from starship_core.ports import Transaction, WalletBackend
-from starship_core.statements import Statement
+from starship_core.ports import Query, Transaction, WalletBackend
 from starship_core.store.claim import Unit
 from starship_core.store.events import announcing, placed_events
 from starship_core.store.orders import debit_key, inserting
@@ -75,7 +72,7 @@ def write_placed(
         (_, _, assigned, debits, *_), posted = tx.abreast(
             _statements(placed, left),
             lambda beside: wallet.post(beside, [_debit(order) for order in orders]),
-            plain=hasattr(wallet, "plain_rows"),
+            plain=getattr(wallet, "plain_rows", False),
         )
     except IntegrityError as error:
         if taken_meanwhile(error, "uq_orders"):
@@ -93,13 +90,13 @@ def write_placed(
     ]
 
 
-def _statements(placed: Sequence[Placed], left: Sequence[int]) -> list[Statement]:
+def _statements(placed: Sequence[Placed], left: Sequence[int]) -> list[Query]:
     """In an order that foreign keys allow, where they are executed one by one."""
     orders = [each.order for each in placed]
     return [
         inserting(orders),
-        Statement(_ITEMS, (json_rows(row for each in placed for row in _items_of(each)),)),
-        Statement(_ASSIGN, (json_rows(row for each in placed for row in _assignments_of(each)),)),
+        (_ITEMS, (json_rows(row for each in placed for row in _items_of(each)),)),
+        (_ASSIGN, (json_rows(row for each in placed for row in _assignments_of(each)),)),
         _debits(orders, left),
         announcing(event for order in orders for event in placed_events(order)),
         _revealing([each.order for each in placed if each.units]),
@@ -145,14 +142,14 @@ def assign(tx: Transaction, rows: Sequence[tuple[int, int, int, int]]) -> None:
         raise RaceLost  # cannot happen under the claim's locks; if it does, nothing of it may stay
 
 
-def _debits(orders: Sequence[Order], left: Sequence[int]) -> Statement:
+def _debits(orders: Sequence[Order], left: Sequence[int]) -> Query:
     rows = (
         transaction_row(order, key=debit_key(order.id), kind="DEBIT",
                         minor=order.price.total_payable, balance_after=balance,
                         at=micros(order.placed_at))
         for order, balance in zip(orders, left, strict=True)
     )  # fmt: skip
-    return Statement(_TRANSACTIONS, (json_rows(rows),))
+    return _TRANSACTIONS, (json_rows(rows),)
 
 
 def _debit(order: Order) -> Entry:
@@ -188,13 +185,13 @@ def insert_transactions(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> dic
 
 def record_reveals(tx: Transaction, orders: Sequence[Order]) -> None:
     """One audit row for every order whose codes are about to be shown."""
-    revealing = _revealing(orders)
-    tx.execute(revealing.text, *revealing.parameters)
+    text, parameters = _revealing(orders)
+    tx.execute(text, *parameters)
 
 
-def _revealing(orders: Sequence[Order]) -> Statement:
+def _revealing(orders: Sequence[Order]) -> Query:
     rows = (
         (micros(o.placed_at), f"credential:{o.credential_id}", f"order:{o.id}", o.request_id)
         for o in orders
     )
-    return Statement(_REVEALS, (json_rows(rows),))
+    return _REVEALS, (json_rows(rows),)

@@ -111,15 +111,16 @@ class ReportChecks(Conformance):
         `plain_rows`.
         """
         async with books.wallet(1000, floor=-5) as wallet:
-            if not hasattr(wallet, "plain_rows"):
+            if not getattr(wallet, "plain_rows", False):
                 return
             names = [books.account("nobody"), books.account()]
             locked = await books.run(lambda tx: dict(wallet.lock(tx, names)))
             debits = [books.entry("debit", key, -300) for key in ("order", "other")]
 
             def shared(tx: Any) -> tuple[Any, Any]:
-                _, found = tx.abreast([], lambda beside: wallet.lock(beside, names), plain=True)
-                _, left = tx.abreast([], lambda beside: wallet.post(beside, debits), plain=True)
+                ours = [("SELECT 1 AS one", ())]
+                _, found = tx.abreast(ours, lambda beside: wallet.lock(beside, names), plain=True)
+                _, left = tx.abreast(ours, lambda beside: wallet.post(beside, debits), plain=True)
                 return dict(found), list(left)
 
             assert await books.run(shared) == (locked, [700, 400])

@@ -8,16 +8,15 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from starship_core.database import Tx
-from starship_core.ports import Transaction
-from starship_core.statements import Statement
+from starship_core.ports import Query, Transaction
 
 COUNT = "INSERT INTO counters (name, value) VALUES ($1, $2)"
 READ = "SELECT name, value FROM counters ORDER BY name"
 plain = pytest.mark.parametrize("plain", [True, False])
 
 
-def counted(name: str, value: int) -> Statement:
-    return Statement(f"{COUNT} RETURNING name, value", (name, value))
+def counted(name: str, value: int) -> Query:
+    return f"{COUNT} RETURNING name, value", (name, value)
 
 
 @plain

@@ -131,12 +131,11 @@ def _another_entry(key: str) -> WrongState:
 
 
 def _insert(tx: Transaction, asked: Mapping[str, Entry]) -> dict[str, int]:
-    # numbered, because a database may sort an object's names: ids are given in posting order
-    rows = {
-        str(i): (e.key, e.kind, e.of, e.account, e.currency, (e.at - EPOCH) // MICROSECOND)
-        for i, e in enumerate(asked.values())
-    }
-    return {key: number for number, key in tx.execute(_INSERT, _encode(rows).decode())}
+    rows = _numbered(
+        (e.key, e.kind, e.of, e.account, e.currency, (e.at - EPOCH) // MICROSECOND)
+        for e in asked.values()
+    )
+    return {key: number for number, key in tx.execute(_INSERT, rows)}
 
 
 def _move(tx: Transaction, ids: Mapping[str, int], moved: Sequence[Entry]) -> dict[str, Balance]:
@@ -145,8 +144,9 @@ def _move(tx: Transaction, ids: Mapping[str, int], moved: Sequence[Entry]) -> di
     for entry in moved:
         of = (entry.account, entry.currency)
         sums[of] = sums.get(of, 0) + entry.minor
-    rows = {str(i): (*of, sums[of]) for i, of in enumerate(sorted(sums))}
-    changed, _ = tx.together([(_MOVE, (_encode(rows).decode(),)), (_POST, (_halves(ids, moved),))])
+    rows = _numbered((*of, sums[of]) for of in sorted(sums))
+    halves = _numbered(half for entry in moved for half in _halves(ids[entry.key], entry))
+    changed, _ = tx.together([(_MOVE, (rows,)), (_POST, (halves,))])
     before = {
         (account, currency): Balance(
             account=account,
@@ -161,15 +161,17 @@ def _move(tx: Transaction, ids: Mapping[str, int], moved: Sequence[Entry]) -> di
     return {account: balance for (account, _), balance in before.items()}
 
 
-def _halves(ids: Mapping[str, int], moved: Iterable[Entry]) -> str:
-    """Both postings of each entry."""
-    rows: dict[str, tuple[int, str, int]] = {}
-    for entry in moved:
-        number = ids[entry.key]
-        rows[str(len(rows))] = (number, entry.account, entry.minor)
-        other = f"{COUNTERPART[entry.kind]}:{entry.currency}"
-        rows[str(len(rows))] = (number, other, -entry.minor)
-    return _encode(rows).decode()
+def _halves(number: int, entry: Entry) -> Iterable[tuple[int, str, int]]:
+    """Both postings of an entry."""
+    yield number, entry.account, entry.minor
+    yield number, f"{COUNTERPART[entry.kind]}:{entry.currency}", -entry.minor
+
+
+def _numbered(rows: Iterable[tuple[Any, ...]]) -> str:
+    """Rows as the one parameter that `json_each` reads: in this order, which a database that sorts
+    an object's names keeps.
+    """
+    return _encode({str(i): row for i, row in enumerate(rows)}).decode()
 
 
 def _why_not(tx: Transaction, account: str, moved: Money) -> Exception:
